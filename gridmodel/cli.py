@@ -1,0 +1,233 @@
+"""The command line: list, explain, solve, compare."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from gridmodel.errors import DataError, ModelError
+from gridmodel.modelfile import load_model, shipped_models
+from gridmodel.report.plot import FORMATS
+
+if TYPE_CHECKING:
+    from gridmodel.ir.result import Result
+    from gridmodel.language.model import Model
+
+__all__ = ["main"]
+
+CERTIFIED, NOT_CERTIFIED, BAD_INPUT, NO_OPTIMUM, INTERRUPTED = 0, 1, 2, 3, 130
+
+_EPILOG = """\
+MODEL is a Python file that defines build(**options) -> gridmodel.Model, a case file (.m),
+or the name of a shipped model (see: gridmodel list).
+
+exit status: 0 certified within the tolerance, 1 solved but not within it, 2 bad input,
+3 infeasible or unbounded, 130 interrupted (what was computed is kept)"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a name that the terminal cannot show is no reason to fail
+    try:
+        options = _parser().parse_args(arguments)
+        command: Callable[[argparse.Namespace], int] = options.command
+        status = command(options)
+        sys.stdout.flush()
+        return status
+    except ModelError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        print("gridmodel: interrupted before there was an answer", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (e.g. head) has gone: not an error, but Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CERTIFIED
+    except OSError as error:
+        return _fail(f"{error.filename or 'output'}: {error.strerror or error}")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Whose complaints are one line, as all bad input."""
+
+    def error(self, message: str) -> NoReturn:
+        raise DataError(f"{message}; see {self.prog} --help.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="gridmodel",
+        description="Declare agents and couplings once; solve by distributed algorithms; certify against the optimum.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("list", help="the shipped models and their options").set_defaults(command=_list)
+
+    explain = _with_model(commands, "explain", "structure found, which algorithms apply, why others do not", _explain)
+    solve = _with_model(commands, "solve", "solve a model and certify the answer", _solve)
+    compare = _with_model(commands, "compare", "every algorithm that applies beside the central optimum", _compare)
+
+    solve.add_argument("--algorithm", default="auto", metavar="NAME", help="central, dual, admm, ... (default: auto)")
+    solve.add_argument("--seed", type=int, default=0, help="of whatever is random (default: 0)")
+    solve.add_argument("--plot", metavar="FILE", help=f"picture of convergence and prices ({', '.join(FORMATS)})")
+    solve.add_argument("--no-verify", action="store_true", help="do not solve centrally to compare")
+    solve.add_argument("--max-rounds", type=_count, metavar="N", help="stop after so many rounds")
+    for command in (explain, solve):
+        command.add_argument("--prefer", choices=("seconds", "rounds"), default="seconds", help="what auto spares")
+    for command in (solve, compare):
+        command.add_argument("--tolerance", type=_tolerance, default=1e-4, help="relative (default: 1e-4)")
+        command.add_argument("--json", metavar="FILE", help="write one JSON object; - is the standard output")
+    return parser
+
+
+def _with_model(commands: Any, name: str, text: str, command: Callable[..., int]) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", metavar="MODEL", help="a .py or .m file, or a shipped model's name")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the model; may be repeated"
+    )
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _list(options: argparse.Namespace) -> int:
+    for model in shipped_models().values():
+        print(f"{model.name}\n    {model.summary}")
+        if model.options:
+            print(f"    --set {model.options}")
+    return CERTIFIED
+
+
+def _explain(options: argparse.Namespace) -> int:
+    model = _build(options)
+    from rich.console import Console
+
+    from gridmodel.report.explain import explain
+
+    explanation = explain(model, options.prefer)
+    if sys.stdout.isatty():
+        Console().print(explanation)
+    else:
+        print(explanation)
+    return CERTIFIED
+
+
+def _solve(options: argparse.Namespace) -> int:
+    _check_outputs(options.json, options.plot)
+    model = _build(options)
+    import gridmodel as gm
+    from gridmodel.report.json import as_dict
+    from gridmodel.report.progress import progress_line
+    from gridmodel.report.text import summary
+
+    with progress_line(f"solving {model.name}") as progress:
+        result = gm.solve(
+            model,
+            options.algorithm,
+            prefer=options.prefer,
+            tolerance=options.tolerance,
+            seed=options.seed,
+            max_rounds=options.max_rounds,
+            verify=not options.no_verify,
+            progress=progress,
+        )
+    if options.json != "-":
+        print(summary(result))
+    _write_json(options.json, as_dict(result))
+    if options.plot:
+        from gridmodel.report.plot import plot
+
+        plot(result, options.plot)
+    return _status(result)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    _check_outputs(options.json, None)
+    model = _build(options)
+    import gridmodel as gm
+    from gridmodel.report.compare import comparison
+    from gridmodel.report.json import as_dict
+    from gridmodel.report.progress import progress_line
+
+    with progress_line(f"comparing algorithms on {model.name}"):
+        found = gm.compare(model, tolerance=options.tolerance)
+    if options.json != "-":
+        print(comparison(found.results, found.refused))
+    results = {name: as_dict(result) for name, result in found.results.items()}
+    _write_json(options.json, {"model": model.name, "results": results, "refused": dict(found.refused)})
+    return max((_status(result) for result in found.results.values()), default=NOT_CERTIFIED)
+
+
+def _status(result: Result) -> int:
+    from gridmodel.ir.result import Status
+
+    if result.status is Status.INTERRUPTED:
+        return INTERRUPTED
+    if result.status in (Status.INFEASIBLE, Status.UNBOUNDED):
+        return NO_OPTIMUM
+    return CERTIFIED if result.certificate is not None and result.certificate.holds else NOT_CERTIFIED
+
+
+def _build(options: argparse.Namespace) -> Model:
+    chosen: dict[str, str] = {}
+    for item in options.set:
+        key, sign, text = item.partition("=")
+        if not sign or not key:
+            raise DataError(f"--set takes KEY=VALUE, got {item!r}.")
+        chosen[key.strip()] = text.strip()
+    return load_model(options.model, chosen)
+
+
+def _check_outputs(json_file: str | None, plot_file: str | None) -> None:
+    """Refuses places that cannot be written, before the long work."""
+    if plot_file and Path(plot_file).suffix.lower() not in FORMATS:
+        raise DataError(f"--plot {plot_file}: the ending must be one of {', '.join(FORMATS)}.")
+    for flag, name in (("--json", json_file), ("--plot", plot_file)):
+        if not name or (flag == "--json" and name == "-"):
+            continue
+        path = Path(name)
+        if path.is_dir():
+            raise DataError(f"{flag} {name}: this is a folder; give a file's name.")
+        if not path.parent.is_dir():
+            raise DataError(f"{flag} {name}: the folder {path.parent} does not exist; make it first.")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise DataError(f"{flag} {name}: cannot be written; choose another place.")
+
+
+def _write_json(target: str | None, content: dict[str, Any]) -> None:
+    from gridmodel.report.json import to_json
+
+    if target == "-":
+        sys.stdout.write(to_json(content))
+    elif target:
+        Path(target).write_text(to_json(content), encoding="utf-8")
+
+
+def _tolerance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"a tolerance lies between 0 and 1, got {text!r}")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number of at least 1 is expected, got {text!r}")
+    return int(text)
+
+
+def _fail(text: str) -> int:
+    print(f"gridmodel: {' '.join(text.split())}", file=sys.stderr)
+    return BAD_INPUT

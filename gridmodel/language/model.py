@@ -1,0 +1,193 @@
+"""The model: agents, what ties them together, and who may talk to whom."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import cvxpy as cp
+
+from gridmodel.errors import (
+    DuplicateNameError,
+    ForeignVariableError,
+    ModelError,
+    ShapeError,
+    UnknownNameError,
+)
+from gridmodel.language.agent import Agent
+from gridmodel.language.coupling import Coupling
+from gridmodel.language.declared import AbstractParty, Cost, Owner, as_constraint
+from gridmodel.language.fleet import Fleet
+from gridmodel.language.source import caller
+from gridmodel.language.topology import Topology
+from gridmodel.units import common_unit
+
+__all__ = ["Model"]
+
+PartyT = TypeVar("PartyT", bound=AbstractParty)
+
+
+class Model:
+    """Agents with costs and limits of their own, and the couplings between them.
+
+    >>> import cvxpy as cp
+    >>> model = Model("two")
+    >>> for name, price in [("cheap", 10), ("dear", 30)]:
+    ...     p = model.agent(name).variable("p", bounds=(0, 60), unit="MW")
+    ...     model[name].minimize(price * p)
+    >>> model.couple(model["cheap"]["p"] + model["dear"]["p"] == 100, name="balance")
+    """
+
+    def __init__(self, name: str = "model", currency: str = "cost") -> None:
+        """
+        Args:
+            name: shown in reports.
+            currency: the unit label of the objective, e.g. "EUR/h"; prices are shown per unit of it.
+        """
+        self.name = name
+        self.currency = currency
+        self.couplings: list[Coupling] = []
+        self.costs: list[Cost] = []
+        self.topology: Topology | None = None
+        self.layout: Any = None  # what a builder such as opf remembers of where its parts lie
+        self._parties: dict[str, AbstractParty] = {}
+        self._owners: dict[int, Owner] = {}
+
+    @property
+    def agents(self) -> list[AbstractParty]:
+        """Agents and fleets in the order of declaration."""
+        return list(self._parties.values())
+
+    def agent(self, name: str) -> Agent:
+        """Declares one agent.
+
+        Raises:
+            DuplicateNameError: an agent or fleet of this name exists.
+        """
+        return self._join(Agent(self._free(name), self._owners))
+
+    def fleet(self, name: str, size: int) -> Fleet:
+        """Declares ``size`` agents of one kind.
+
+        Raises:
+            DuplicateNameError: an agent or fleet of this name exists.
+            ShapeError: size below one.
+        """
+        if int(size) != size or size < 1:
+            raise ShapeError(f"fleet {name!r}: the size must be a whole number of at least 1, got {size!r}.")
+        return self._join(Fleet(self._free(name), int(size), self._owners))
+
+    def couple(self, constraint: Any, name: str | None = None) -> None:
+        """Adds a convex constraint over several agents; its price is reported under the name.
+
+        Raises:
+            ForeignVariableError: it uses variables that no agent of this model declared, or none at all.
+            UnitError: it mixes units.
+            DuplicateNameError: a coupling of this name exists.
+        """
+        place = caller()
+        label = name or f"coupling{len(self.couplings) + 1}"
+        kept = as_constraint(constraint, f"couple(...) at {place}")
+        if any(coupling.name == label for coupling in self.couplings):
+            raise DuplicateNameError(f"coupling {label!r} at {place}: the name is taken; choose another.")
+        owners = self._owners_of(kept, f"coupling {label!r} at {place}")
+        if not owners:
+            raise ForeignVariableError(f"coupling {label!r} at {place} has no variable of any agent.")
+        unit = common_unit(((str(o), o.unit) for o in owners), f"coupling {label!r} at {place}")
+        self.couplings.append(Coupling(label, kept, unit, place))
+
+    def agree(self, first: str | cp.Expression, *others: cp.Expression) -> None:
+        """Makes variables equal in all agents that hold one (consensus).
+
+        Args:
+            first: the name of a variable, taken from every agent and fleet that has one; or an expression
+                such as ``a["x"]``, made equal to all ``others``.
+
+        Raises:
+            UnknownNameError: fewer than two agents have a variable of this name.
+            ShapeError: variables of different shapes.
+        """
+        if not isinstance(first, str):
+            self._chain("agree", [first, *others])
+            return
+        members: list[cp.Expression] = []
+        for party in self.agents:
+            variable = party.variables.get(first)
+            if variable is None:
+                continue
+            rows = [variable] if party.size is None else [variable[i] for i in range(party.size)]
+            members.extend(rows)
+        if len(members) < 2:
+            raise UnknownNameError(f"agree({first!r}) needs two agents with a variable of this name, found {len(members)}.")
+        self._chain(first, members)
+
+    def connect(self, graph: Any, coordinator: bool = True) -> None:
+        """Sets the topology: which agents may talk to each other.
+
+        Args:
+            graph: an undirected networkx graph whose nodes are the agents' names (``home[17]`` in a fleet).
+            coordinator: False forbids algorithms in which all agents report to one place.
+
+        Raises:
+            TopologyError: nodes that are no agents, missing agents, loops, or a directed graph.
+        """
+        names = [label for party in self.agents for label in party.labels()]
+        self.topology = Topology.over(graph, names, coordinator)
+
+    def minimize(self, cost: Any) -> None:
+        """Adds a convex cost over several agents; it becomes the cost of an operator agent that holds copies.
+
+        Raises:
+            ForeignVariableError: the cost uses variables that no agent of this model declared.
+            ShapeError: not a scalar.
+        """
+        place = caller()
+        expression = cp.Expression.cast_to_const(cost)
+        self._owners_of(expression, f"the model's cost at {place}")
+        if expression.size != 1:
+            raise ShapeError(f"the model's cost at {place} has shape {expression.shape}, expected a scalar.")
+        self.costs.append(Cost(expression, place))
+
+    def owner(self, variable: cp.Variable) -> Owner:
+        """Who declared a variable."""
+        return self._owners[variable.id]
+
+    def __getitem__(self, name: str) -> AbstractParty:
+        if name not in self._parties:
+            known = ", ".join(self._parties) or "none yet"
+            raise UnknownNameError(f"model {self.name!r} has no agent {name!r}; it has {known}.")
+        return self._parties[name]
+
+    def _chain(self, label: str, members: list[cp.Expression]) -> None:
+        shapes = {member.shape for member in members}
+        if len(shapes) != 1:
+            raise ShapeError(f"agree({label!r}): shapes differ: {sorted(shapes)}; all members must have one shape.")
+        for left, right in pairwise(members):
+            self.couple(left == right, name=f"{label}: {left} = {right}")
+
+    def _free(self, name: str) -> str:
+        if not isinstance(name, str) or not name:
+            raise ModelError(f"an agent's name must be a non-empty text, got {name!r}.")
+        if name in self._parties:
+            taken = self._parties[name]
+            raise DuplicateNameError(
+                f"an agent or fleet {name!r} exists already, declared at {taken.place}; choose another name, "
+                f"or reach it with model[{name!r}]."
+            )
+        return name
+
+    def _join(self, party: PartyT) -> PartyT:
+        self._parties[party.name] = party
+        return party
+
+    def _owners_of(self, item: cp.Expression | cp.Constraint, where: str) -> list[Owner]:
+        owners = []
+        for variable in item.variables():
+            owner = self._owners.get(variable.id)
+            if owner is None:
+                raise ForeignVariableError(
+                    f"{where} uses {variable.name()}, which no agent of this model declared. "
+                    "Declare it with agent.variable(...)."
+                )
+            owners.append(owner)
+        return owners

@@ -1,0 +1,191 @@
+"""What the compiler found in a model, which algorithms apply, and why the others do not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gridmodel.ir.properties import BlockFacts, Properties, RowFacts, Traffic, Verdict
+from gridmodel.report.text import columns, size
+from gridmodel.units import per
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from gridmodel.language.model import Model
+
+__all__ = ["Explanation", "explain"]
+
+_MOST = 12
+
+_Section = tuple[str, list[tuple[str, ...]], tuple[int, ...]]
+"""Title, rows (the first is the header), columns aligned to the right."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The structure of a model and the verdict of every algorithm on it.
+
+    model: its name. currency: unit label of the cost.
+    verdicts: whether each algorithm applies, and why. traffic: what a round of it sends, None where it sends nothing.
+    choice, reason: what "auto" picks. units: the unit of each coupling, where it has one.
+    """
+
+    model: str
+    properties: Properties
+    verdicts: Mapping[str, Verdict]
+    traffic: Mapping[str, Traffic | None]
+    choice: str
+    reason: str
+    currency: str = "cost"
+    units: Mapping[str, str | None] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        parts = [self._head()]
+        for title, rows, right in self._tables():
+            parts.append(f"{title}\n{_indent(columns(rows, right))}")
+        parts.append(self._tail())
+        return "\n\n".join(parts)
+
+    def __rich__(self) -> Group:
+        """The same content for a terminal."""
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        items: list[Any] = [Text(self._head()), Text()]
+        for title, rows, right in self._tables():
+            table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+            for k, header in enumerate(rows[0]):
+                table.add_column(Text(header), justify="right" if k in right else "left", overflow="fold")
+            for row in rows[1:]:
+                table.add_row(*(Text(cell, style=_style(cell)) for cell in row))
+            items += [table, Text()]
+        return Group(*items, Text(self._tail(), style="bold"))
+
+    def _head(self) -> str:
+        p = self.properties
+        kind = "LP" if p.is_lp else "QP" if p.is_qp else "conic program"
+        lines = [
+            f"{self.model}: {kind}, {_count(p.agents, 'agent')}, {_count(p.columns, 'column')}, "
+            f"{_count(p.coupling_rows, 'coupling row')}"
+        ]
+        if p.copies:
+            lines.append(f"{_count(p.copies, 'copy', 'copies')} of columns made where a cost or a cone spans agents")
+        if p.components is None:
+            lines.append("topology: none given")
+        else:
+            state = "connected" if p.components == 1 else f"{p.components} separate parts"
+            lines.append(f"topology: {state}; a coordinator is {'permitted' if p.coordinator else 'forbidden'}")
+        if p.strangers:
+            lines.append(f"share a row of two but no edge: {_pairs(p.strangers)}")
+        if p.step_norm is None:
+            lines.append("response to prices: jumps (some agents' costs are not strongly convex along the couplings)")
+        else:
+            lines.append(f"response to prices: smooth, L = {p.step_norm:.4g} (prices may step by less than 2/L)")
+        return "\n".join(lines)
+
+    def _tables(self) -> list[_Section]:
+        tables: list[_Section] = [("structure", _block_rows(self.properties.blocks), (1, 3, 4))]
+        if self.properties.couplings:
+            tables.append(("couplings", self._coupling_rows(), (3,)))
+        applies = [(name, self.traffic.get(name), v.reason) for name, v in self.verdicts.items() if v.applies]
+        if applies:
+            header = ("algorithm", "messages a round", "bytes a round", "why")
+            rows = [(name, *_sent(traffic), reason) for name, traffic, reason in applies]
+            tables.append(("algorithms that apply", [header, *rows], (1, 2)))
+        refused = [(name, v.reason) for name, v in self.verdicts.items() if not v.applies]
+        if refused:
+            tables.append(("algorithms that do not apply", [("algorithm", "why not"), *refused], ()))
+        return tables
+
+    def _coupling_rows(self) -> list[tuple[str, ...]]:
+        facts = self.properties.couplings
+        rows = [self._coupling_row(fact) for fact in facts[:_MOST]]
+        if len(facts) > _MOST:
+            rows.append((f"... and {len(facts) - _MOST} more", "", "", "", "", "", ""))
+        return [("name", "kind", "sense", "rows", "agents a row", "unit", "price in"), *rows]
+
+    def _coupling_row(self, fact: RowFacts) -> tuple[str, ...]:
+        least, most = fact.participants
+        unit = fact.unit or self.units.get(fact.name)
+        agents = str(most) if least == most else f"{least} to {most}"
+        return (fact.name, fact.kind, fact.sense, str(fact.rows), agents, unit or "-", per(self.currency, unit))
+
+    def _tail(self) -> str:
+        return f"auto picks {self.choice}: {self.reason}"
+
+
+def explain(model: Model, prefer: str = "seconds") -> Explanation:
+    """The structure of a model, the algorithms that apply, why the others do not, and what a round costs.
+
+    Args:
+        model: any model.
+        prefer: what is scarce, "seconds" or "rounds"; decides what "auto" picks.
+
+    Raises:
+        ModelError: the model is wrong before any solving.
+    """
+    from gridmodel.compile import compile_model
+    from gridmodel.solve import choose, verdicts
+
+    compiled = compile_model(model)
+    properties = compiled.properties
+    found = verdicts(compiled)
+    choice, reason = choose(properties, prefer)
+    return Explanation(
+        model=model.name,
+        properties=properties,
+        verdicts={name: verdict for name, (verdict, _) in found.items()},
+        traffic={name: traffic for name, (_, traffic) in found.items()},
+        choice=choice,
+        reason=reason,
+        currency=model.currency,
+        units={coupling.name: coupling.unit for coupling in model.couplings},
+    )
+
+
+def _block_rows(blocks: tuple[BlockFacts, ...]) -> list[tuple[str, ...]]:
+    rows = [_block_row(block) for block in blocks[:_MOST]]
+    if len(blocks) > _MOST:
+        rest = sum(block.agents for block in blocks[_MOST:])
+        rows.append((f"... and {len(blocks) - _MOST} more", str(rest), "", "", "", "", "", ""))
+    return [("stack", "agents", "kind", "columns", "equations", "cones", "matrices", "curvature"), *rows]
+
+
+def _block_row(block: BlockFacts) -> tuple[str, ...]:
+    low, high = block.curvature
+    matrices = "one" if block.agents == 1 else "equal" if block.equal else "differ"
+    curvature = "none" if high == 0 else f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
+    return (
+        block.example if block.agents == 1 else f"{block.example}, ...",
+        str(block.agents),
+        block.kind,
+        str(block.columns),
+        str(block.equations),
+        block.cones or "none",
+        matrices,
+        curvature,
+    )
+
+
+def _sent(traffic: Traffic | None) -> tuple[str, str]:
+    return ("-", "-") if traffic is None else (str(traffic.messages), size(traffic.bytes))
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _pairs(pairs: tuple[tuple[str, str], ...]) -> str:
+    text = ", ".join(f"{a} and {b}" for a, b in pairs[:3])
+    return text if len(pairs) <= 3 else f"{text}, and {len(pairs) - 3} more pairs"
+
+
+def _style(cell: str) -> str:
+    return "dim" if cell in ("-", "none") else ""
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.split("\n"))

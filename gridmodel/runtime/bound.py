@@ -1,0 +1,176 @@
+"""A lower bound of the optimal cost from any multipliers: the Lagrangian dual, evaluated without a local solve.
+
+For multipliers mu of the couplings, nu of the local equations and zeta of the cones, and any point x,
+
+    bound = sum_j min over lower_j <= s <= upper_j of (1/2 P_jj s^2 + c_j s)  -  nu'b - zeta'h - sum_k max(mu_k y_k)
+    c = q + C'mu + A'nu - G'zeta,       y_k over [lower_k, upper_k]
+
+(a quadratic that is not diagonal is linearised at x). Weak duality makes it valid for every choice; mu and zeta are
+first projected onto their cones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridmodel.ir.separable import Separable
+from gridmodel.ir.stack import Stack
+from gridmodel.runtime.dual_cone import project_dual
+from gridmodel.runtime.implied import implied_bounds
+from gridmodel.runtime.interface import Iterate
+from gridmodel.runtime.scale import Scale
+
+__all__ = ["Bound", "Bounder"]
+
+Floats = NDArray[np.float64]
+
+_ROUNDING = 1e-13
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A lower bound, or None and the reason."""
+
+    value: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Bounder:
+    """Evaluates bounds for one problem; what does not depend on the multipliers is computed once."""
+
+    problem: Separable
+    scale: Scale
+
+    def __call__(self, iterate: Iterate, costs: bool = True) -> Bound:
+        """The bound at an iterate's multipliers.
+
+        Args:
+            iterate: multipliers, and the point at which quadratics are linearised.
+            costs: False leaves out the cost: a value above zero then proves that no feasible point exists.
+        """
+        couplings = self.problem.couplings
+        mu = np.where(np.isinf(couplings.upper), np.minimum(iterate.mu, 0.0), iterate.mu)
+        mu = np.where(np.isinf(couplings.lower), np.maximum(mu, 0.0), mu)
+        side = np.where(mu > 0, couplings.upper, couplings.lower)
+        total = -float(np.sum(np.where(mu != 0, mu * np.where(mu != 0, side, 0.0), 0.0)))
+        pull = self.problem.split(self.problem.matrix.T @ mu)
+        for k, stack in enumerate(self.problem.stacks):
+            zeta = project_dual(stack.cones, iterate.zeta[k])
+            part = self._stack(k, stack, iterate.x[k], pull[k], iterate.nu[k], zeta, costs)
+            if part.value is None:
+                return part
+            total += part.value
+        return Bound(total)
+
+    def _stack(
+        self, k: int, stack: Stack, x: Floats, pull: Floats, nu: Floats, zeta: Floats, costs: bool
+    ) -> Bound:
+        curve = np.zeros((1, stack.columns))
+        linear = pull - stack.G.tdot(zeta)
+        value = -float(np.sum(zeta * stack.h))
+        if costs:
+            linear = linear + stack.q
+            value += float(stack.offset.sum())
+            if stack.P.diagonal_only:
+                curve = stack.P.diagonal()
+            else:
+                px = stack.P.dot(x)
+                linear = linear + px
+                value -= 0.5 * float(np.sum(px * x))
+        nu = self._settle_slacks(k, linear, nu)
+        nu = self._settle_free(k, linear, nu, curve)
+        c = linear + stack.A.tdot(nu)
+        value -= float(np.sum(nu * stack.b))
+        magnitude = np.abs(linear) + 1e-300
+        part = _least(c, curve, stack.lower, stack.upper, _ROUNDING * magnitude)
+        if np.isneginf(part).any():
+            lower, upper = self._implied[k]
+            part = _least(c, curve, lower, upper, _ROUNDING * magnitude)
+            bad = np.argwhere(np.isneginf(part))
+            if len(bad):
+                return Bound(None, f"{stack.labels[bad[0][0]]} has a variable that nothing bounds")
+        return Bound(value + float(part.sum()))
+
+    @cached_property
+    def _implied(self) -> list[tuple[Floats, Floats]]:
+        lower, upper = implied_bounds(self.problem)
+        return list(zip(self.problem.split(lower), self.problem.split(upper), strict=True))
+
+    @cached_property
+    def _slacks(self) -> list[tuple[NDArray[np.intp], NDArray[np.intp], Floats]]:
+        """Columns without cost that one equation alone holds, with one infinite side: (columns, rows, entries)."""
+        out = []
+        for stack in self.problem.stacks:
+            used = np.bincount(stack.A.col, minlength=stack.columns)
+            used[stack.C.col] += 2
+            used[stack.G.col] += 2
+            used[stack.P.col] += 2
+            open_ = (np.isinf(stack.lower) ^ np.isinf(stack.upper)).all(axis=0)
+            entry = np.flatnonzero((used == 1)[stack.A.col] & open_[stack.A.col] & (stack.A.data != 0).all(axis=0))
+            # One such column a row: two would pull the multiplier in turn.
+            _, first = np.unique(stack.A.row[entry], return_index=True)
+            entry = entry[first]
+            out.append((stack.A.col[entry], stack.A.row[entry], stack.A.data[:, entry]))
+        return out
+
+    def _settle_slacks(self, k: int, linear: Floats, nu: Floats) -> Floats:
+        """Moves multipliers of equations with a one-sided slack so that the slack's cost has the finite sign."""
+        col, row, a = self._slacks[k]
+        if not len(col):
+            return nu
+        stack = self.problem.stacks[k]
+        wanted = -linear[:, col] / a
+        up = np.isinf(stack.upper[:, col])
+        # c = linear + a nu must be >= 0 where the column has no upper bound, <= 0 where it has no lower one.
+        at_least = (a > 0) == up
+        nu = nu.copy()
+        held = nu[:, row]
+        nu[:, row] = np.where(at_least, np.maximum(held, wanted), np.minimum(held, wanted))
+        return nu
+
+    @cached_property
+    def _free(self) -> list[tuple[NDArray[np.intp], Floats] | None]:
+        """Columns free on both sides and without curvature, and the pseudo-inverse of A' over them."""
+        out: list[tuple[NDArray[np.intp], Floats] | None] = []
+        for stack in self.problem.stacks:
+            free = (np.isneginf(stack.lower) & np.isposinf(stack.upper)).any(axis=0)
+            if stack.P.nnz:
+                free[stack.P.col] = False
+            columns = np.flatnonzero(free)
+            if not len(columns) or not stack.A.nnz or stack.A.shape[0] * len(columns) > 4_000_000:
+                out.append(None)
+            elif stack.A.is_shared:
+                out.append((columns, np.linalg.pinv(stack.A.dense()[:, columns].T)[None]))
+            elif stack.size * stack.A.shape[0] * len(columns) <= 20_000_000:
+                dense = np.stack([stack.A.dense(i)[:, columns].T for i in range(stack.size)])
+                out.append((columns, np.linalg.pinv(dense)))
+            else:
+                out.append(None)
+        return out
+
+    def _settle_free(self, k: int, linear: Floats, nu: Floats, curve: Floats) -> Floats:
+        """The least change of nu that takes the cost off free columns."""
+        del curve
+        plan = self._free[k]
+        if plan is None:
+            return nu
+        columns, inverse = plan
+        c = (linear + self.problem.stacks[k].A.tdot(nu))[:, columns]
+        return np.asarray(nu - np.einsum("imj,ij->im", np.broadcast_to(inverse, (len(c), *inverse.shape[1:])), c))
+
+
+def _least(c: Floats, curve: Floats, lower: Floats, upper: Floats, rounding: Floats) -> Floats:
+    """min over [lower, upper] of 1/2 curve s^2 + c s, entry by entry; c within rounding counts as zero."""
+    c = np.where(np.abs(c) <= rounding, 0.0, c)
+    curve = np.broadcast_to(curve, c.shape)
+    flat = curve <= 0
+    at = np.divide(-c, curve, out=np.zeros_like(c), where=~flat)
+    at = np.where(flat, np.where(c > 0, lower, np.where(c < 0, upper, 0.0)), np.clip(at, lower, upper))
+    at = np.where(flat & (c == 0), np.clip(0.0, lower, upper), at)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isinf(at), -np.inf, 0.5 * curve * at**2 + c * at)

@@ -1,0 +1,72 @@
+"""What an algorithm is: frozen options, a separate state, pure steps."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridmodel.ir.properties import Properties, Traffic, Verdict
+from gridmodel.ir.separable import Separable
+
+__all__ = ["AbstractAlgorithm", "Iterate"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """What an algorithm shows of its state when it is looked at.
+
+    x: columns of each stack, shape (N, n) each.
+    mu: multipliers of the coupling rows, shape (rows,): Lagrangian f + mu'(C x - y).
+    nu: multipliers of the local equations A x = b, shape (N, m) each: Lagrangian ... + nu'(A x - b).
+    zeta: multipliers of the cone rows in the dual cone, shape (N, g) each: Lagrangian ... - zeta'(G x + h).
+    dual_residual: the algorithm's own measure of how far marginal costs disagree, over their scale.
+    """
+
+    x: Sequence[Floats]
+    mu: Floats
+    nu: Sequence[Floats]
+    zeta: Sequence[Floats]
+    dual_residual: float
+
+
+class AbstractAlgorithm(abc.ABC):
+    """A distributed algorithm over stacks.
+
+    ``name`` is the word on the command line. Options are fields of a frozen dataclass; ``init`` makes the state,
+    ``step`` is one round and returns the next state, ``observe`` shows what the run judges. A state is never
+    changed by a later step in a way that an earlier ``Iterate`` would notice.
+    """
+
+    name: ClassVar[str]
+
+    @abc.abstractmethod
+    def verdict(self, properties: Properties) -> Verdict:
+        """Whether the algorithm applies to a model of these properties, and why."""
+
+    def settled(self, properties: Properties) -> AbstractAlgorithm:
+        """The same options with whatever they leave open decided for a model of these properties."""
+        del properties
+        return self
+
+    @abc.abstractmethod
+    def traffic(self, problem: Separable) -> Traffic:
+        """What one round sends."""
+
+    @abc.abstractmethod
+    def init(self, problem: Separable, warm: Iterate | None, tolerance: float) -> Any:
+        """The first state; ``warm`` is the end of an earlier run on the same structure."""
+
+    @abc.abstractmethod
+    def step(self, state: Any) -> Any:
+        """One round."""
+
+    @abc.abstractmethod
+    def observe(self, state: Any) -> Iterate:
+        """The answer as it stands."""

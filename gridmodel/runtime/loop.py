@@ -1,0 +1,194 @@
+"""Runs an algorithm round by round, judges it now and then, and keeps what it has whatever happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridmodel.ir.result import Status, Trace
+from gridmodel.ir.separable import Separable
+from gridmodel.runtime.bound import Bound, Bounder
+from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
+from gridmodel.runtime.residuals import Residuals, cost_size, residuals
+from gridmodel.runtime.scale import Scale
+
+__all__ = ["Judgement", "Limits", "Outcome", "Progress", "judge", "run"]
+
+Floats = NDArray[np.float64]
+Progress = Callable[[int, float, float | None], None]
+
+_PRICES_KEPT = 60
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a run ends.
+
+    tolerance: relative, on residuals and on the gap. max_rounds, seconds: stop there all the same.
+    check_every: rounds between two judgements; they grow apart as the run gets long.
+    """
+
+    tolerance: float = 1e-4
+    max_rounds: int = 20_000
+    seconds: float | None = None
+    check_every: int = 10
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """An iterate and what can be said of it.
+
+    gap: (value - bound) / size, size the value's own or a hundredth of the sum of its terms' sizes; None without bound.
+    """
+
+    iterate: Iterate
+    residuals: Residuals
+    value: float
+    bound: Bound
+    size: float
+    gap: float | None
+
+    def within(self, tolerance: float) -> bool:
+        """Feasible, agreed on marginal costs, and (where a bound is known) proven, to the tolerance."""
+        gap = 0.0 if self.gap is None else abs(self.gap)
+        return max(self.residuals.primal, self.iterate.dual_residual, gap) <= tolerance
+
+    def badness(self) -> float:
+        """The largest of all measures: the best iterate has the least."""
+        gap = 0.0 if self.gap is None else abs(self.gap)
+        return max(self.residuals.primal, self.iterate.dual_residual, gap)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, its best point, and the state to go on from.
+
+    ray: multipliers that prove infeasibility, where they were found.
+    """
+
+    status: Status
+    message: str
+    judgement: Judgement
+    rounds: int
+    trace: Trace
+    state: Any
+    ray: Iterate | None = None
+
+
+@dataclass
+class _History:
+    rows: NDArray[np.intp]
+    start: float = field(default_factory=time.perf_counter)
+    entries: list[tuple[float, ...]] = field(default_factory=list)
+    prices: list[Floats] = field(default_factory=list)
+
+    def add(self, rounds: int, judged: Judgement) -> None:
+        bound = np.nan if judged.bound.value is None else judged.bound.value
+        dual = judged.iterate.dual_residual
+        took = time.perf_counter() - self.start
+        self.entries.append((rounds, judged.value, bound, judged.residuals.primal, dual, took))
+        self.prices.append(judged.iterate.mu[self.rows].copy())
+
+    def trace(self) -> Trace:
+        columns = np.array(self.entries, dtype=np.float64).reshape(-1, 6).T
+        prices = np.array(self.prices).reshape(len(self.prices), len(self.rows))
+        return Trace(*columns, prices, self.rows)
+
+
+def judge(problem: Separable, scale: Scale, bounder: Bounder, iterate: Iterate) -> Judgement:
+    """Residuals, value, bound and gap of an iterate."""
+    found = residuals(problem, scale, iterate.x)
+    value = problem.cost(list(iterate.x))
+    bound = bounder(iterate)
+    size = max(abs(value), 0.01 * cost_size(problem, iterate.x), 1e-300)
+    gap = None if bound.value is None else (value - bound.value) / size
+    return Judgement(iterate, found, value, bound, size, gap)
+
+
+def run(
+    problem: Separable,
+    algorithm: AbstractAlgorithm,
+    limits: Limits,
+    warm: Iterate | None = None,
+    progress: Progress | None = None,
+    scale: Scale | None = None,
+) -> Outcome:
+    """Steps until the answer is within the tolerance, proven infeasible, or a limit is reached.
+
+    Ctrl-C ends the run with the best point so far.
+
+    Args:
+        problem: the model as matrices.
+        algorithm: its state is made and stepped here.
+        limits: tolerance and budgets.
+        warm: the end of an earlier run on the same structure.
+        progress: called at every judgement with rounds, primal residual and gap.
+        scale: sizes of columns and rows, computed where left out.
+    """
+    scale = scale or Scale(problem)
+    bounder = Bounder(problem, scale)
+    history = _History(_kept_rows(problem))
+    state = algorithm.init(problem, warm, limits.tolerance)
+    rounds, next_check = 0, 1 if warm is not None else limits.check_every
+    best = last = judge(problem, scale, bounder, algorithm.observe(state))
+    status, message, ray = Status.STOPPED, f"no answer within the tolerance in {limits.max_rounds} rounds", None
+    try:
+        while rounds < limits.max_rounds:
+            state = algorithm.step(state)
+            rounds += 1
+            if rounds < next_check:
+                continue
+            next_check = rounds + max(limits.check_every, rounds // 20)
+            judged = judge(problem, scale, bounder, algorithm.observe(state))
+            history.add(rounds, judged)
+            if progress is not None:
+                progress(rounds, judged.residuals.primal, judged.gap)
+            if judged.badness() < best.badness() or not np.isfinite(best.badness()):
+                best = judged
+            if judged.within(limits.tolerance):
+                proven = judged.gap is not None
+                status = Status.CERTIFIED if proven else Status.SOLVED
+                message = status.sentence
+                break
+            ray = _infeasible(problem, bounder, last.iterate, judged.iterate)
+            last = judged
+            if ray is not None:
+                status, message = Status.INFEASIBLE, Status.INFEASIBLE.sentence
+                break
+            if limits.seconds is not None and time.perf_counter() - history.start > limits.seconds:
+                message = f"no answer within the tolerance in {limits.seconds:g} seconds"
+                break
+    except KeyboardInterrupt:
+        status, message = Status.INTERRUPTED, Status.INTERRUPTED.sentence
+    return Outcome(status, message, best, rounds, history.trace(), state, ray)
+
+
+def _kept_rows(problem: Separable) -> NDArray[np.intp]:
+    """Which coupling rows' prices the history keeps: all, or evenly chosen ones where there are many."""
+    rows = problem.couplings.size
+    if rows <= _PRICES_KEPT:
+        return np.arange(rows)
+    return np.unique(np.linspace(0, rows - 1, _PRICES_KEPT).astype(np.intp))
+
+
+def _infeasible(problem: Separable, bounder: Bounder, before: Iterate, now: Iterate) -> Iterate | None:
+    """The change of the multipliers, where it separates: a bound above zero without any cost proves infeasibility."""
+    ray = Iterate(
+        now.x,
+        now.mu - before.mu,
+        [b - a for a, b in zip(before.nu, now.nu, strict=True)],
+        [b - a for a, b in zip(before.zeta, now.zeta, strict=True)],
+        now.dual_residual,
+    )
+    found = bounder(ray, costs=False)
+    if found.value is None:
+        return None
+    weight = sum(float(np.abs(part * stack.b).sum()) for part, stack in zip(ray.nu, problem.stacks, strict=True))
+    sides = np.where(np.isfinite(problem.couplings.lower), problem.couplings.lower, problem.couplings.upper)
+    weight += float(np.abs(ray.mu * np.where(np.isfinite(sides), sides, 0.0)).sum())
+    return ray if found.value > 1e-7 * max(weight, 1e-300) and found.value > 0 else None

@@ -1,0 +1,194 @@
+"""Solve by name or by object, choose by verdicts, compare everything that applies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Literal
+
+from gridmodel.compile import Compiled, compile_model
+from gridmodel.errors import ModelError, NotApplicableError, UnknownNameError
+from gridmodel.ir.properties import Properties, Traffic, Verdict
+from gridmodel.ir.result import Result
+from gridmodel.language.model import Model
+from gridmodel.plan import Plan
+from gridmodel.runtime.interface import AbstractAlgorithm
+from gridmodel.runtime.loop import Progress
+from gridmodel.verify.certificate import verify as verify_result
+
+__all__ = ["Comparison", "algorithms", "choose", "compare", "compile", "solve", "verdicts"]
+
+Method = str | AbstractAlgorithm
+Prefer = Literal["seconds", "rounds"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Results of every algorithm that applies, beside the central optimum.
+
+    results: {algorithm: result}, "central" first. refused: {algorithm: why it does not apply}.
+    """
+
+    results: Mapping[str, Result]
+    refused: Mapping[str, str]
+
+    def __str__(self) -> str:
+        lines = [f"{'algorithm':<12} {'status':<12} {'value':>14} {'gap':>10} {'rounds':>8} {'seconds':>9}"]
+        for name, result in self.results.items():
+            done = result.certificate
+            gap = None if done is None else done.central_gap
+            shown = "-" if gap is None else f"{gap:.1e}"
+            lines.append(
+                f"{name:<12} {result.status.value:<12} {result.value:>14.8g} {shown:>10} {result.rounds:>8} "
+                f"{result.seconds.solve:>9.3f}"
+            )
+        lines += [f"{name:<12} does not apply: {why}" for name, why in self.refused.items()]
+        return "\n".join(lines)
+
+
+@cache
+def algorithms() -> Mapping[str, type[AbstractAlgorithm]]:
+    """All algorithms by name, from the entry points of the group ``gridmodel.algorithms``."""
+    return {point.name: point.load() for point in sorted(entry_points(group="gridmodel.algorithms"), key=lambda p: p.name)}
+
+
+def compile(model: Model, method: Method = "auto", *, prefer: Prefer = "seconds") -> Plan:
+    """Compiles a model for one algorithm; the plan is solved as often as parameters change.
+
+    Args:
+        model: agents, couplings, topology.
+        method: "auto", "central", an algorithm's name, or an algorithm with its options.
+        prefer: what "auto" spares, "seconds" or "rounds".
+
+    Raises:
+        ModelError: the model is wrong, or the algorithm does not apply to it.
+    """
+    compiled = compile_model(model)
+    algorithm, label = _resolve(compiled, method, prefer)
+    return Plan(compiled, algorithm, label)
+
+
+def solve(
+    model: Model,
+    method: Method = "auto",
+    *,
+    prefer: Prefer = "seconds",
+    tolerance: float = 1e-4,
+    seed: int = 0,
+    max_rounds: int | None = None,
+    seconds: float | None = None,
+    verify: bool = False,
+    progress: Progress | None = None,
+) -> Result:
+    """Solves a model by a distributed algorithm (or centrally) and certifies the answer.
+
+    Args:
+        model: agents, couplings, topology.
+        method: "auto", "central", an algorithm's name, or an algorithm with its options.
+        prefer: what "auto" spares, "seconds" or "rounds".
+        tolerance: relative, on residuals and on the gap to the lower bound.
+        seed: of whatever an algorithm draws; those of today draw nothing.
+        max_rounds, seconds: budgets.
+        verify: complete the certificate by a central solve.
+        progress: called now and then with rounds, primal residual and gap.
+
+    Raises:
+        ModelError: the model is wrong, or the algorithm does not apply to it.
+    """
+    del seed
+    result = compile(model, method, prefer=prefer).solve(
+        tolerance=tolerance, max_rounds=max_rounds, seconds=seconds, progress=progress
+    )
+    if verify and result.variables and result.algorithm != "central":
+        verify_result(result)
+    return result
+
+
+def verdicts(model: Model | Compiled) -> dict[str, tuple[Verdict, Traffic | None]]:
+    """For every algorithm: whether it applies, why, and what one round of it sends.
+
+    Args:
+        model: a model, or one that is compiled already.
+    """
+    compiled = model if isinstance(model, Compiled) else compile_model(model)
+    found: dict[str, tuple[Verdict, Traffic | None]] = {}
+    for name, kind in algorithms().items():
+        algorithm = kind()
+        verdict = algorithm.verdict(compiled.properties)
+        settled = algorithm.settled(compiled.properties) if verdict.applies else algorithm
+        found[name] = (verdict, settled.traffic(compiled.lowered.separable) if verdict.applies else None)
+    return found
+
+
+def choose(properties: Properties, prefer: str) -> tuple[str, str]:
+    """The algorithm that "auto" takes and the reason.
+
+    Args:
+        properties: of the model.
+        prefer: "seconds" or "rounds".
+
+    Raises:
+        NotApplicableError: no algorithm applies.
+        ModelError: another word for ``prefer``.
+    """
+    if prefer not in ("seconds", "rounds"):
+        raise ModelError(f'prefer must be "seconds" or "rounds", got {prefer!r}.')
+    applies = {name: kind().verdict(properties) for name, kind in algorithms().items()}
+    if prefer == "rounds" and "dual" in applies and applies["dual"].applies and properties.coupling_rows:
+        return "dual", "every agent's response to prices is smooth, and accelerated dual ascent needs fewest rounds"
+    if "admm" in applies and applies["admm"].applies:
+        return "admm", applies["admm"].reason
+    for name, verdict in applies.items():
+        if verdict.applies:
+            return name, verdict.reason
+    reasons = "; ".join(f"{name}: {verdict.reason}" for name, verdict in applies.items())
+    raise NotApplicableError(f"no distributed algorithm applies ({reasons}). Solve with method='central'.")
+
+
+def compare(model: Model, *, tolerance: float = 1e-4) -> Comparison:
+    """Solves by every algorithm that applies and centrally, and verifies each.
+
+    Args:
+        model: agents, couplings, topology.
+        tolerance: relative.
+    """
+    compiled = compile_model(model)
+    results = {"central": Plan(compiled, None, "central").solve(tolerance=tolerance)}
+    refused = {}
+    for name, (verdict, _) in verdicts(compiled).items():
+        if not verdict.applies:
+            refused[name] = verdict.reason
+            continue
+        algorithm, label = _resolve(compiled, name, "seconds")
+        results[name] = Plan(compiled, algorithm, label).solve(tolerance=tolerance)
+        if results[name].variables:
+            verify_result(results[name])
+    return Comparison(results, refused)
+
+
+def _resolve(compiled: Compiled, method: Method, prefer: str) -> tuple[AbstractAlgorithm | None, str]:
+    """The algorithm object and its name, settled for the model.
+
+    Raises:
+        UnknownNameError: no algorithm of this name.
+        NotApplicableError: it does not apply.
+    """
+    if isinstance(method, AbstractAlgorithm):
+        algorithm = method
+    elif method == "central":
+        return None, "central"
+    else:
+        name = choose(compiled.properties, prefer)[0] if method == "auto" else method
+        if name not in algorithms():
+            known = ", ".join(["auto", "central", *algorithms()])
+            raise UnknownNameError(f"no algorithm {method!r}; there are {known}.")
+        algorithm = algorithms()[name]()
+    verdict = algorithm.verdict(compiled.properties)
+    if not verdict.applies:
+        raise NotApplicableError(
+            f"{algorithm.name!r} does not apply to model {compiled.model.name!r}: {verdict.reason}. "
+            "gridmodel.explain(model) lists those that do."
+        )
+    return algorithm.settled(compiled.properties), algorithm.name

@@ -1,0 +1,62 @@
+"""Which oracle suits a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from gridmodel.errors import NotApplicableError
+from gridmodel.ir.stack import Stack
+from gridmodel_solvers.oracles.batched_qp import BatchedQP
+from gridmodel_solvers.oracles.clarabel_blocks import ClarabelBlocks
+from gridmodel_solvers.oracles.closed_form import ClosedForm
+from gridmodel_solvers.oracles.interface import Oracle
+from gridmodel_solvers.oracles.osqp_blocks import OsqpBlocks
+
+__all__ = ["choose"]
+
+# From this many equal blocks on, sweeps over arrays are cheaper than one call a block.
+_MANY = 8
+
+
+def choose(stack: Stack, accuracy: float, kind: str = "auto") -> Oracle:
+    """Closed form where columns do not touch, Clarabel for cones, a batch for many blocks, else OSQP a block.
+
+    Args:
+        stack: the blocks.
+        accuracy: relative accuracy of columns and marginal costs.
+        kind: "auto", or "closed", "batched", "osqp" or "clarabel" to ask for one.
+
+    Raises:
+        NotApplicableError: the oracle asked for cannot solve these blocks.
+    """
+    if kind == "auto":
+        kind = _best(stack)
+    elif kind not in _FITS or not _FITS[kind](stack):
+        fitting = [name for name, fits in _FITS.items() if fits(stack)]
+        raise NotApplicableError(
+            f"oracle={kind!r} cannot solve the local problem of {stack.labels[0]} (cones: {stack.cones}); "
+            f"use oracle='auto' or one of {', '.join(map(repr, fitting))}."
+        )
+    if kind == "closed":
+        return ClosedForm(stack)
+    if kind == "batched":
+        return BatchedQP(stack, accuracy)
+    if kind == "clarabel":
+        return ClarabelBlocks(stack, accuracy)
+    return OsqpBlocks(stack, min(accuracy, 1e-9))
+
+
+_FITS: Mapping[str, Callable[[Stack], bool]] = {
+    "closed": ClosedForm.fits,
+    "batched": BatchedQP.fits,
+    "osqp": lambda stack: not stack.cones,
+    "clarabel": lambda stack: True,
+}
+
+
+def _best(stack: Stack) -> str:
+    if ClosedForm.fits(stack):
+        return "closed"
+    if stack.cones:
+        return "clarabel"
+    return "batched" if stack.size >= _MANY and BatchedQP.fits(stack) else "osqp"

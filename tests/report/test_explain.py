@@ -1,0 +1,70 @@
+"""The explanation names structure, couplings, verdicts, traffic and the choice."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from gridmodel.ir.properties import Properties, RowFacts, Traffic, Verdict
+from gridmodel.report.explain import Explanation
+
+
+@pytest.fixture
+def explanation(fleet_properties: Properties) -> Explanation:
+    return Explanation(
+        model="energy community",
+        properties=fleet_properties,
+        verdicts={
+            "admm": Verdict(True, "a QP whose couplings a coordinator may hold"),
+            "dual": Verdict(False, "home[0]: its response to prices jumps; add a strongly convex cost"),
+        },
+        traffic={"admm": Traffic(messages=42, numbers=1008), "dual": None},
+        choice="admm",
+        reason="seconds are scarce, and it is the fastest that applies",
+        currency="EUR",
+    )
+
+
+def _rows(text: str) -> list[list[str]]:
+    return [line.split() for line in text.split("\n")]
+
+
+def test_structure_and_couplings_are_told(explanation: Explanation) -> None:
+    text = str(explanation)
+    assert "energy community: QP, 21 agents, 1944 columns, 24 coupling rows" in text
+    assert ["home[0],", "...", "20", "LP", "96", "48", "none", "equal", "none"] in _rows(text)
+    assert ["plant", "1", "QP", "24", "0", "none", "one", "0.1", "to", "0.5"] in _rows(text)
+    assert ["transformer", "resource", "<=", "24", "20", "to", "21", "kW", "EUR/kW"] in _rows(text)
+
+
+def test_verdicts_traffic_and_choice_are_told(explanation: Explanation) -> None:
+    applies, refused = str(explanation).split("algorithms that do not apply")
+    assert next(row[:4] for row in _rows(applies) if row[:1] == ["admm"]) == ["admm", "42", "7.9", "KiB"]
+    assert "its response to prices jumps; add a strongly convex cost" in refused
+    assert refused.rstrip().endswith("auto picks admm: seconds are scarce, and it is the fastest that applies")
+
+
+def test_a_topology_and_strangers_are_told(explanation: Explanation) -> None:
+    properties = replace(
+        explanation.properties, components=2, coordinator=False, strangers=(("g1", "g3"),), step_norm=3.5, copies=1
+    )
+    text = str(replace(explanation, properties=properties))
+    assert "topology: 2 separate parts; a coordinator is forbidden" in text
+    assert "g1 and g3" in text
+    assert "L = 3.5" in text
+    assert "1 copy of columns" in text
+
+
+def test_long_lists_are_cut_short_and_counted(explanation: Explanation) -> None:
+    rows = tuple(RowFacts(f"bus {k}", "resource", "==", 1, (2, 4), "MW") for k in range(118))
+    text = str(replace(explanation, properties=replace(explanation.properties, couplings=rows)))
+    assert "... and 106 more" in text
+    assert "bus 12" not in text
+
+
+def test_the_terminal_shows_the_same_words(explanation: Explanation) -> None:
+    out = io.StringIO()
+    Console(file=out, width=200, force_terminal=True, color_system=None).print(explanation)
+    words = set(" ".join(out.getvalue().split()).split())
+    assert set(str(explanation).split()) <= words

@@ -1,0 +1,86 @@
+"""Pictures are written for every kind of result, and hold what they should."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from gridmodel.ir.result import Result
+from gridmodel.report.plot import FORMATS, plot
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that were saved."""
+    figures: list[Figure] = []
+    save = Figure.savefig
+
+    def keep(self: Figure, *args: object, **kwargs: object) -> None:
+        figures.append(self)
+        save(self, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return figures
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_every_format_is_written(dispatch_result: Result, tmp_path: Path, ending: str) -> None:
+    target = tmp_path / f"picture{ending}"
+    plot(dispatch_result, target)
+    assert target.stat().st_size > 5000
+
+
+def test_the_curves_are_the_history(dispatch_result: Result, tmp_path: Path, drawn: list[Figure]) -> None:
+    plot(dispatch_result, tmp_path / "a.png")
+    convergence, history, final = drawn[0].axes
+    curves = {str(line.get_label()): np.asarray(line.get_ydata(), dtype=float) for line in convergence.lines}
+    trace = dispatch_result.trace
+    assert trace is not None
+    np.testing.assert_array_equal(curves["primal residual"], trace.primal)
+    np.testing.assert_array_equal(curves["dual residual"], trace.dual)
+    gap = curves["gap to the lower bound"]
+    assert np.isnan(gap[:2]).all()
+    np.testing.assert_allclose(gap[2:], (trace.value - trace.bound)[2:] / trace.value[2:], rtol=1e-12)
+    assert (curves["tolerance"] == 1e-4).all()
+    assert convergence.get_yscale() == "log"
+    np.testing.assert_array_equal(np.asarray(history.lines[0].get_ydata()), trace.prices[:, 0])
+    assert [patch.get_width() for patch in final.patches] == [1.02]
+    assert final.get_xlabel() == "price in EUR/h/kW"
+
+
+def test_a_result_without_history_shows_prices_alone(
+    dispatch_result: Result, tmp_path: Path, drawn: list[Figure]
+) -> None:
+    plot(replace(dispatch_result, trace=None), tmp_path / "a.png")
+    assert [ax.get_title() for ax in drawn[0].axes] == ["Final prices"]
+
+
+def test_vectors_many_couplings_and_none_at_all(dispatch_result: Result, tmp_path: Path, drawn: list[Figure]) -> None:
+    hourly = replace(dispatch_result, price={"limit": np.arange(24.0), "balance": 1.0, "cone": None})
+    many = replace(dispatch_result, price={f"bus {k}": float(k) for k in range(118)})
+    none = replace(dispatch_result, price={}, value=float("nan"))
+    for result in (hourly, many, none):
+        plot(result, tmp_path / "a.png")
+    lines, dots, empty = (figure.axes[-1] for figure in drawn)
+    np.testing.assert_array_equal(np.asarray(lines.lines[0].get_ydata()), np.arange(24.0))
+    np.testing.assert_array_equal(np.asarray(dots.lines[0].get_ydata()), np.arange(118.0))
+    assert empty.texts[0].get_text() == "no prices"
+
+
+def test_names_with_dollars_are_no_formulas(dispatch_result: Result, tmp_path: Path, drawn: list[Figure]) -> None:
+    plot(replace(dispatch_result, model_name="$\\frac$", currency="$/h"), tmp_path / "a.png")
+    assert drawn[0].get_suptitle().startswith(r"\$")
+
+
+def test_a_label_at_the_edge_of_a_bar_stays_inside(
+    dispatch_result: Result, tmp_path: Path, drawn: list[Figure]
+) -> None:
+    plot(replace(dispatch_result, trace=None, price={"bus 1": -10.0, "bus 2": 30.0}), tmp_path / "a.png")
+    axes = drawn[0].axes[0]
+    frame = axes.get_window_extent()
+    for text in axes.texts:
+        box = text.get_window_extent()
+        assert frame.x0 <= box.x0
+        assert box.x1 <= frame.x1
