@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gridmodel.compile import Compiled
 from gridmodel.errors import ModelError
 from gridmodel.ir.properties import Properties
-from gridmodel.ir.result import Result, Seconds, Status
+from gridmodel.ir.result import Result, Seconds, Status, Trace
 from gridmodel.language.model import Model
 from gridmodel.language.price import price_sign
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
@@ -111,7 +111,8 @@ class Plan:
         return Result(
             model_name=model.name, algorithm=self._label, status=outcome.status, message=outcome.message,
             value=judged.value, variables=compiled.lowering.values(compiled.lowered, judged.iterate.x),
-            price=price, dual=dual, certificate=certificate_of(judged, tolerance), trace=outcome.trace,
+            price=price, dual=dual, certificate=certificate_of(judged, tolerance),
+            trace=_priced(outcome.trace, compiled),
             rounds=outcome.rounds, messages=outcome.rounds * traffic.messages, bytes=outcome.rounds * traffic.bytes,
             seconds=seconds, units=_units(model), currency=model.currency,
             coupling_rows=dict(enumerate(compiled.lowered.separable.couplings.name_of_rows())),
@@ -161,6 +162,16 @@ def _prices(compiled: Compiled, iterate: Iterate) -> tuple[dict[str, Any], dict[
             if factor is not None:
                 price[f"{party.name}.{limit.name}"] = _shaped(factor * flat, shape)
     return price, dual
+
+
+def _priced(trace: Trace, compiled: Compiled) -> Trace:
+    """The history with prices in place of multipliers; rows without a price (cones, copies) keep their multiplier."""
+    couplings = compiled.lowered.separable.couplings
+    factor = np.ones(couplings.size)
+    for info in couplings.infos:
+        if info.price_sign is not None:
+            factor[info.rows] = info.price_sign * info.dual_sign
+    return replace(trace, prices=trace.prices * factor[trace.rows])
 
 
 def _shaped(flat: Floats, shape: tuple[int, ...]) -> Any:

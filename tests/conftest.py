@@ -34,6 +34,7 @@ def dispatch_result() -> Result:
     certificate = Certificate(
         tolerance=1e-4,
         value=3.601,
+        size=3.601,
         primal_residual=1e-12,
         coupling_residual=1e-12,
         local_residual=0.0,

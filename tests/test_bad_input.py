@@ -88,7 +88,7 @@ def test_an_agent_whose_cost_falls_without_end(method):
 def test_a_cost_that_is_not_convex(method):
     model = dispatch()
     model["g2"].minimize(cp.sqrt(model["g2"]["p"]))
-    with pytest.raises(CurvatureError, match=rf"g2 at {HERE}:\d+"):
+    with pytest.raises(CurvatureError, match=rf"g2.* at {HERE}:\d+"):
         gm.solve(model, method)
 
 
@@ -110,7 +110,7 @@ def test_a_limit_and_a_coupling_that_are_not_convex(method):
 def test_a_constant_that_is_not_finite(method, bad):
     model = dispatch()
     model["g1"].minimize(bad * model["g1"]["p"])
-    with pytest.raises(DataError, match=rf"g1 at {HERE}:\d+"):
+    with pytest.raises(DataError, match=rf"g1.* at {HERE}:\d+"):
         gm.solve(model, method)
     model = dispatch()
     model.couple(model["g1"]["p"] <= bad, name="cap")
@@ -122,7 +122,7 @@ def test_a_constant_that_is_not_finite(method, bad):
 def test_a_fleets_constant_that_is_not_finite(method):
     model = homes()
     model["home"].minimize(cp.sum(cp.multiply(np.array([1, 1, np.nan, 1])[:, None], model["home"]["x"])))
-    with pytest.raises(DataError, match=rf"home at {HERE}:\d+"):
+    with pytest.raises(DataError, match=rf"home.* at {HERE}:\d+"):
         gm.solve(model, method)
 
 
@@ -131,7 +131,7 @@ def test_a_parameter_without_a_value(method):
     model = dispatch()
     price = model["g1"].parameter("price")
     model["g1"].minimize(price * model["g1"]["p"])
-    with pytest.raises(DataError, match=r"g1\.price has no value"):
+    with pytest.raises(DataError, match=r"parameter g1\.price.* has no value"):
         gm.solve(model, method)
     price.value = np.inf
     with pytest.raises(DataError, match=r"g1\.price"):
@@ -147,30 +147,28 @@ def test_a_parameters_first_value_is_checked():
 
 
 @pytest.mark.parametrize(
-    "touch",
+    ("touch", "rows"),
     [
-        lambda x: x[1:, 0] <= x[:-1, 0],
-        lambda x: cp.sum(x, axis=0) <= 1,
-        lambda x: cp.sum(x) <= 1,
-        lambda x: x[0] + x[2] <= 1,
-        lambda x: cp.norm(x[:, 0], 2) <= 1,
-        lambda x: np.ones((4, 4)) @ x <= 4,
+        (lambda x: x[1:, 0] <= x[:-1, 0], "0, 1, 2, 3"),
+        (lambda x: cp.sum(x, axis=0) <= 1, "0, 1, 2, 3"),
+        (lambda x: cp.sum(x) <= 1, "0, 1, 2, 3"),
+        (lambda x: x[0] + x[2] <= 1, "0, 2"),
+        (lambda x: cp.norm(x[:, 0], 2) <= 1, "0, 1, 2, 3"),
+        (lambda x: np.ones((4, 4)) @ x <= 4, "0, 1, 2, 3"),
     ],
     ids=["shifted", "sum over homes", "sum", "two rows", "norm over homes", "matrix from the left"],
 )
-def test_a_fleets_row_that_touches_another(touch):
+def test_a_fleets_row_that_touches_another(touch, rows):
     model = homes()
     model["home"].subject_to(touch(model["home"]["x"]), name="touching")
-    with pytest.raises(SeparabilityError, match=r"home\[\d+\]") as caught:
+    with pytest.raises(SeparabilityError, match=rf"home: touching at {HERE}:\d+ ties rows {rows} of the fleet"):
         gm.solve(model, "admm")
-    assert "touching" in str(caught.value)
-    assert re.search(rf"{HERE}:\d+", str(caught.value))
 
 
 def test_a_fleets_cost_that_ties_rows():
     model = homes()
     model["home"].minimize(cp.square(cp.sum(model["home"]["x"])))
-    with pytest.raises(SeparabilityError, match=rf"cost of home at {HERE}:\d+"):
+    with pytest.raises(SeparabilityError, match=rf"home: the cost at {HERE}:\d+ ties rows 0, 1, 2, 3"):
         gm.solve(model, "admm")
 
 

@@ -139,7 +139,7 @@ def test_no_algorithm_that_applies_is_silently_wrong():
     @given(drawn_models(MIXTURE))
     def run(drawn: Drawn) -> None:
         central = solve_central(drawn.model)
-        for name, verdict in verdicts(drawn.model).items():
+        for name, (verdict, _) in verdicts(drawn.model).items():
             if not verdict.applies:
                 with pytest.raises(gm.ModelError):
                     gm.solve(drawn.model, name, tolerance=TOLERANCE)

@@ -256,7 +256,7 @@ def _canonical_over(
 
 def _check_joint(model: Model) -> None:
     for cost in model.costs:
-        if not cost.expression.is_dcp():
+        if not cost.expression.is_convex():  # an expression is also DCP where it is concave
             raise CurvatureError(
                 f"the model's cost at {cost.place} is {cost.expression.curvature.lower()}, expected convex by CVXPY's "
                 "rules (DCP). Rewrite it with convex atoms."
@@ -281,11 +281,11 @@ def _name_tied_rows(fleet: AbstractParty, base: int, model: Model) -> None:
         raw = joint.canonical.values([(p.id, np.ones((1, p.size))) for p in joint.parameters], 1)
         done = cut(joint.canonical, raw, joint.owner, joint.coupling_rows, joint.canonical.attribute_rows)
         if len(done.coupling):
-            span = done.matrix[[int(done.coupling[0])]]
-            rows = sorted({int(o) - base for o in done.owner[span.indices] if o >= 0})
+            tied = np.unique(done.owner[done.matrix[done.coupling].indices])
+            rows = [int(o) - base for o in tied if o >= 0]
             where = f"the cost at {statement.place}" if is_cost else str(statement)
             raise SeparabilityError(
-                f"{fleet.name}: {where} ties rows {', '.join(map(str, rows[:4]))} of the fleet together, expected each "
+                f"{fleet.name}: {where} ties rows {', '.join(map(str, rows[:4]))}{', ...' if rows[4:] else ''} of the fleet together, expected each "
                 "row to use only its own row of the fleet's variables. What ties agents together belongs in "
                 f"{'model.minimize(...)' if is_cost else 'model.couple(...)'}."
             )

@@ -187,7 +187,7 @@ def _check_convex(
     party: AbstractParty, costs: Sequence[cp.Expression], limits: Sequence[tuple[cp.Constraint, Limit]]
 ) -> None:
     for cost, declared in zip(costs, party.costs, strict=False):
-        if not cost.is_dcp():
+        if not cost.is_convex():  # an expression is also DCP where it is concave
             raise CurvatureError(
                 f"the cost of {party.name} at {declared.place} is {declared.expression.curvature.lower()}, "
                 f"expected convex by CVXPY's rules (DCP): {_short(declared.expression)}. "

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gridmodel.errors import NotApplicableError
 from gridmodel.ir.properties import BlockFacts, Properties, RowFacts, Traffic, Verdict
 from gridmodel.report.text import columns, size
 from gridmodel.units import per
@@ -131,12 +132,14 @@ def explain(model: Model, prefer: str = "seconds") -> Explanation:
     from gridmodel.solve import choose, verdicts
 
     compiled = compile_model(model)
-    properties = compiled.properties
     found = verdicts(compiled)
-    choice, reason = choose(properties, prefer)
+    try:
+        choice, reason = choose(compiled.properties, prefer)
+    except NotApplicableError as error:
+        choice, reason = "nothing", str(error)
     return Explanation(
         model=model.name,
-        properties=properties,
+        properties=compiled.properties,
         verdicts={name: verdict for name, (verdict, _) in found.items()},
         traffic={name: traffic for name, (_, traffic) in found.items()},
         choice=choice,

@@ -13,11 +13,14 @@ from gridmodel.units import per
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
 
 __all__ = ["FORMATS", "plot"]
 
 FORMATS = (".png", ".pdf", ".svg", ".jpg")
 """File endings that ``plot`` knows."""
+
+Floats = NDArray[np.float64]
 
 _INK = "#333333"
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -28,7 +31,8 @@ _BARS = 16
 def plot(result: Result, path: str | Path) -> None:
     """Writes residuals and gap against rounds, prices against rounds, and the final prices.
 
-    A result without history (e.g. the centralized optimum) gets the final prices alone.
+    Prices of different units get axes of their own. A result without history (e.g. the centralized optimum) gets
+    the final prices alone; a result of an optimal power flow shows the prices of its buses as the final ones.
 
     Args:
         result: any result.
@@ -37,110 +41,155 @@ def plot(result: Result, path: str | Path) -> None:
     from matplotlib.figure import Figure
 
     trace = result.trace if result.trace is not None and len(result.trace.rounds) else None
-    figure = Figure(figsize=(15.0, 4.6) if trace else (6.5, 4.6), layout="constrained", dpi=120)
-    axes = list(figure.subplots(1, 3 if trace else 1, squeeze=False)[0])
+    groups = _groups(result)
+    figure = Figure(figsize=(15.0, 4.8) if trace else (6.5, 4.8), layout="constrained", dpi=120)
+    columns = list(figure.subfigures(1, 3 if trace else 1, squeeze=False)[0])
     if trace is not None:
-        _convergence(axes[0], result, trace)
-        _history(axes[1], result, trace)
-    _final(axes[-1], result)
-    for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.grid(True, color="#dddddd", linewidth=0.6)
-        ax.set_axisbelow(True)
-        ax.title.set_fontsize(11)
-    title = f"{result.model_name}: {result.algorithm}, {result.status.value}"
-    if np.isfinite(result.value):
-        title += f", cost {result.value:.6g}" + ("" if result.currency == "cost" else f" {result.currency}")
-    figure.suptitle(_literal(title), fontsize=13, color=_INK)
+        _convergence(columns[0].subplots(), result, trace)
+        for axes, (unit, names) in _axes(columns[1], groups, "Prices on the way"):
+            _history(axes, trace, [result.coupling_rows.get(int(row)) for row in trace.rows], names)
+            axes.set(xlabel="rounds", ylabel=unit)
+    buses = _bus_prices(result)
+    if buses:
+        _dots(columns[-1].subplots(), buses, _price_label(result, "MW"))
+    else:
+        for axes, (unit, names) in _axes(columns[-1], groups, "Final prices"):
+            _final(axes, {name: np.ravel(result.price[name]) for name in names}, unit)
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(True, color="#dddddd", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.title.set_fontsize(11)
+    figure.suptitle(_title(result), fontsize=13, color=_INK)
     figure.savefig(Path(path))
 
 
-def _convergence(ax: Axes, result: Result, trace: Trace) -> None:
-    with np.errstate(invalid="ignore"):
-        gap = (trace.value - trace.bound) / np.maximum(1.0, np.abs(trace.value))
+def _title(result: Result) -> str:
+    title = f"{result.model_name}: {result.algorithm}, {result.status.value}"
+    if np.isfinite(result.value):
+        title += f", cost {result.value:.6g}" + ("" if result.currency == "cost" else f" {result.currency}")
+    return _literal(title)
+
+
+def _groups(result: Result) -> dict[str, list[str]]:
+    """The couplings that have a price, by the label of their unit; at most three units."""
+    groups: dict[str, list[str]] = {}
+    for name, price in result.price.items():
+        if price is not None and name in result.units and np.isrealobj(price):
+            groups.setdefault(_price_label(result, result.units[name]), []).append(name)
+    return dict(list(groups.items())[:3])
+
+
+def _axes(column: SubFigure, groups: dict[str, list[str]], title: str) -> list[tuple[Axes, tuple[str, list[str]]]]:
+    """Axes below each other, one a group; without any group an empty field that says so."""
+    axes = list(column.subplots(max(len(groups), 1), 1, squeeze=False)[:, 0])
+    axes[0].set_title(title)
+    if not groups:
+        axes[0].text(0.5, 0.5, "no prices", ha="center", va="center", transform=axes[0].transAxes, color=_INK)
+        axes[0].set_xticks([])
+        axes[0].set_yticks([])
+    return list(zip(axes, groups.items(), strict=False))
+
+
+def _bus_prices(result: Result) -> dict[str, tuple[Any, Any]]:
+    """Bus numbers and their prices by area, where the model is an optimal power flow."""
+    from gridmodel.physics.dc import DcLayout
+
+    layout = getattr(result.model, "layout", None)
+    if not isinstance(layout, DcLayout):
+        return {}
+    found = {area: (numbers, result.price.get(f"{area}.balance")) for area, numbers in layout.buses.items()}
+    return {area: (numbers, np.ravel(price)) for area, (numbers, price) in found.items() if price is not None}
+
+
+def _convergence(axes: Axes, result: Result, trace: Trace) -> None:
+    size = np.abs(trace.value) if result.certificate is None else result.certificate.size
+    with np.errstate(invalid="ignore", divide="ignore"):
+        gap = np.abs(trace.value - trace.bound) / size  # below zero while infeasible, which a log axis cannot show
     curves = [("primal residual", trace.primal), ("dual residual", trace.dual), ("gap to the lower bound", gap)]
     drawn = False
     for (label, values), color in zip(curves, _COLORS, strict=False):
         shown = np.where(np.isfinite(values) & (values > 0), values, np.nan)
         if np.isfinite(shown).any():
-            ax.semilogy(trace.rounds, shown, label=label, color=color, marker=_marker(trace), markersize=3.5)
+            axes.semilogy(trace.rounds, shown, label=label, color=color, marker=_marker(trace), markersize=3.5)
             drawn = True
     if result.certificate is not None:
-        ax.axhline(result.certificate.tolerance, color=_INK, linestyle="--", linewidth=1, label="tolerance")
-    ax.set(title="Convergence", xlabel="rounds", ylabel="relative size")
+        axes.axhline(result.certificate.tolerance, color=_INK, linestyle="--", linewidth=1, label="tolerance")
+    axes.set(title="Convergence", xlabel="rounds", ylabel="relative size")
     if drawn:
-        _legend(ax)
+        _legend(axes)
 
 
-def _history(ax: Axes, result: Result, trace: Trace) -> None:
+def _history(axes: Axes, trace: Trace, rows: list[str | None], names: list[str]) -> None:
     """Prices against rounds: one color a coupling, or one color for all where they are many."""
-    names = [result.coupling_rows.get(int(row), f"row {row}") for row in trace.rows]
-    order = list(dict.fromkeys(names))
-    ax.set(title="Prices on the way", xlabel="rounds", ylabel=_price_label(result, order))
-    if len(order) > _NAMED:
-        ax.plot(trace.rounds, trace.prices, color=_COLORS[0], linewidth=0.8, alpha=0.4)
-        ax.set_title(f"Prices on the way ({len(order)} couplings)")
+    if len(names) > _NAMED:
+        own = [k for k, name in enumerate(rows) if name in names]
+        axes.plot(trace.rounds, trace.prices[:, own], color=_COLORS[0], linewidth=0.8, alpha=0.4)
         return
-    for name, color in zip(order, _COLORS, strict=False):
-        own = trace.prices[:, [k for k, other in enumerate(names) if other == name]]
-        lines = ax.plot(trace.rounds, own, color=color, linewidth=1.2, alpha=0.85)
-        lines[0].set_label(_literal(name))
-    if order:
-        _legend(ax)
+    for name, color in zip(names, _COLORS, strict=False):
+        own = [k for k, other in enumerate(rows) if other == name]
+        lines = axes.plot(trace.rounds, trace.prices[:, own], color=color, linewidth=1.2, alpha=0.85)
+        if lines:
+            lines[0].set_label(_literal(name))
+    if len(names) == 1:
+        _legend(axes)
+    else:  # the lines may fill the field, so the names stand beside it
+        axes.legend(fontsize=8, edgecolor="none", loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.0)
 
 
-def _final(ax: Axes, result: Result) -> None:
+def _final(axes: Axes, prices: dict[str, Floats], unit: str) -> None:
     """The last prices: lines over the entries of vectors, bars of a few numbers, dots of many."""
-    prices = {name: np.ravel(np.asarray(p, dtype=float)) for name, p in result.price.items() if p is not None}
     scalars = {name: float(p[0]) for name, p in prices.items() if p.size == 1}
     vectors = {name: p for name, p in prices.items() if p.size > 1}
-    unit = _price_label(result, list(prices))
-    ax.set_title("Final prices")
-    if not prices:
-        ax.text(0.5, 0.5, "no prices", ha="center", va="center", transform=ax.transAxes, color=_INK)
-        ax.set_axis_off()
-    elif vectors:
-        _lines(ax, vectors, scalars)
-        ax.set(xlabel="entry of the coupling", ylabel=unit)
+    if vectors:
+        _lines(axes, vectors, scalars)
+        axes.set(xlabel="entry of the coupling", ylabel=unit)
     elif len(scalars) <= _BARS:
-        _bars(ax, scalars)
-        ax.set_xlabel(unit)
+        _bars(axes, scalars)
+        axes.set_xlabel(unit)
     else:
-        ax.plot(np.arange(1, len(scalars) + 1), list(scalars.values()), "o", color=_COLORS[0], markersize=3)
-        ax.set(xlabel="coupling, in the order of declaration", ylabel=unit)
+        axes.plot(np.arange(1, len(scalars) + 1), list(scalars.values()), "o", color=_COLORS[0], markersize=3)
+        axes.set(xlabel="coupling, in the order of declaration", ylabel=unit)
 
 
-def _lines(ax: Axes, vectors: dict[str, NDArray[np.float64]], scalars: dict[str, float]) -> None:
+def _dots(axes: Axes, buses: dict[str, tuple[Any, Any]], unit: str) -> None:
+    for rank, (area, (numbers, prices)) in enumerate(buses.items()):
+        color = _COLORS[rank % len(_COLORS)]
+        axes.plot(numbers, prices, "o", color=color, markersize=3.5, label=area if rank < _NAMED else None)
+    axes.set(title="Locational marginal prices", xlabel="bus", ylabel=unit)
+    axes.margins(y=0.15)
+    _legend(axes)
+
+
+def _lines(axes: Axes, vectors: dict[str, Floats], scalars: dict[str, float]) -> None:
     for rank, (name, values) in enumerate(vectors.items()):
         color = _COLORS[rank % len(_COLORS)]
         entries = np.arange(1, len(values) + 1)
         label = _literal(name) if rank < _NAMED else None
-        ax.plot(entries, values, "o-", color=color, label=label, markersize=3, linewidth=1.2)
+        axes.plot(entries, values, "o-", color=color, label=label, markersize=3, linewidth=1.2)
     for rank, (name, value) in enumerate(list(scalars.items())[:_NAMED]):
-        ax.axhline(value, linestyle=":", color=_COLORS[(len(vectors) + rank) % len(_COLORS)], label=_literal(name))
-    _legend(ax)
+        axes.axhline(value, linestyle=":", color=_COLORS[(len(vectors) + rank) % len(_COLORS)], label=_literal(name))
+    _legend(axes)
 
 
-def _bars(ax: Axes, scalars: dict[str, float]) -> None:
+def _bars(axes: Axes, scalars: dict[str, float]) -> None:
     at = np.arange(len(scalars))
     values = list(scalars.values())
-    bars = ax.barh(at, values, color=_COLORS[0], height=min(0.6, 0.2 * len(scalars)))
-    ax.bar_label(bars, fmt="%.4g", padding=3, fontsize=9, color=_INK)
-    ax.set_yticks(at, [_literal(name if len(name) <= 24 else f"{name[:22]}...") for name in scalars])
-    ax.set_ylim(len(scalars) - 0.4, -0.6)
-    ax.axvline(0, color=_INK, linewidth=0.8)
-    ax.margins(x=0.18)
-    ax.tick_params(axis="y", length=0)
+    bars = axes.barh(at, values, color=_COLORS[0], height=min(0.6, 0.2 * len(scalars)))
+    axes.bar_label(bars, fmt="%.4g", padding=3, fontsize=9, color=_INK)
+    axes.set_yticks(at, [_literal(name if len(name) <= 24 else f"{name[:22]}...") for name in scalars])
+    axes.set_ylim(len(scalars) - 0.4, -0.6)
+    axes.axvline(0, color=_INK, linewidth=0.8)
+    axes.margins(x=0.18)
+    axes.tick_params(axis="y", length=0)
 
 
-def _price_label(result: Result, names: list[str]) -> str:
-    units = {result.units.get(name) for name in names}
-    currency = "cost" if result.currency == "cost" else result.currency
-    return f"price in {_literal(per(currency, units.pop()))}" if len(units) == 1 else "price, each in its own unit"
+def _price_label(result: Result, unit: str | None) -> str:
+    return f"price in {_literal(per(result.currency, unit))}"
 
 
-def _legend(ax: Axes) -> None:
-    ax.legend(fontsize=9, framealpha=0.85, edgecolor="none")
+def _legend(axes: Axes) -> None:
+    axes.legend(fontsize=9, framealpha=0.85, edgecolor="none")
 
 
 def _marker(trace: Trace) -> Any:

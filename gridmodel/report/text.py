@@ -53,7 +53,7 @@ def _prices(result: Result) -> str:
     if not result.price:
         return ""
     rows = [
-        (name, _values(value), per(_shown(result.currency) or "cost", result.units.get(name)))
+        (name, _values(value), per(result.currency, result.units[name]) if name in result.units else "")
         for name, value in result.price.items()
     ]
     return "prices\n" + _indent(columns(_shorten(rows)))

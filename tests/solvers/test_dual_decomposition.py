@@ -46,6 +46,16 @@ def test_random_models_reach_the_central_optimum(seed: int) -> None:
     optimal(problem, seen, 1e-4)
 
 
+def test_acceleration_pays_where_rows_are_nearly_alike() -> None:
+    # Two rows whose sums differ by one small agent: prices apart are hard to tell.
+    both = stack([[1.0]] * 4, [[-1.0], [-2.0], [0.5], [-3.0]], [[1.0], [1.0]], [0, 1])
+    one = stack([[50.0]], [[0.0]], [[1.0]], [1])
+    problem = separable([both, one], [5.0, 5.1], [5.0, 5.1])
+    _, plain = run(DualDecomposition(accelerated=False), problem, 1e-6, 20000)
+    _, quick = run(DualDecomposition(), problem, 1e-6, 20000)
+    assert quick < plain / 4
+
+
 def test_warm_start_is_there_at_once() -> None:
     problem = random_model(7)
     seen, cold = run(DualDecomposition(), problem, 1e-7, 5000)

@@ -15,6 +15,7 @@ __all__ = ["LocalProblem", "Oracle", "OracleAnswer"]
 
 Floats = NDArray[np.float64]
 
+
 @dataclass(frozen=True)
 class OracleAnswer:
     """Optimal columns and multipliers of a stack's blocks.

@@ -32,12 +32,13 @@ _DENSE = 800
 
 @dataclass(frozen=True)
 class _Shared:
-    """Blocks of one matrix: x = t M + e, nu = t N - f, rows of t are blocks."""
+    """Blocks of one matrix: x = t M + e, nu = t N - f, rows of t are blocks; CM = C M where C is shared, too."""
 
     M: Floats
     N: Floats
     e: Floats
     f: Floats
+    CM: Floats | None
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,9 @@ class Response:
             inverse = np.linalg.inv(_regular(AD @ A.T))
             N = inverse @ AD
             M = np.diag(d0) - AD.T @ N
-            maps.append(_Shared(0.5 * (M + M.T), N.T.copy(), stack.b @ N, stack.b @ inverse.T))
+            M = 0.5 * (M + M.T)
+            CM = stack.C.dense() @ M if stack.C.is_shared else None
+            maps.append(_Shared(M, N.T.copy(), stack.b @ N, stack.b @ inverse.T, CM))
         return maps
 
     @cached_property
@@ -83,28 +86,60 @@ class Response:
         return _Sparse.build(self.problem, self.D, chosen) if chosen else None
 
     def apply(self, t: Floats) -> Floats:
-        """x(t), one vector over all columns, with the equations' right-hand sides b."""
-        return self._map(t, True)
-
-    def linear(self, t: Floats) -> Floats:
-        """The same with b = 0."""
-        return self._map(t, False)
-
-    def _map(self, t: Floats, affine: bool) -> Floats:
-        x = self.D * t
+        """x(t), one vector over all columns."""
+        x = np.empty_like(t)
         offsets = self.problem.offsets
         for k, found in enumerate(self._maps):
-            if found is None:
-                continue
-            stack = self.problem.stacks[k]
             span = slice(offsets[k], offsets[k + 1])
-            part = t[span].reshape(stack.q.shape) @ found.M
-            if affine:
-                part += found.e
-            x[span] = part.ravel()
+            if found is None:
+                np.multiply(self.D[span], t[span], out=x[span])
+                continue
+            shape = self.problem.stacks[k].q.shape
+            part = x[span].reshape(shape)
+            np.matmul(t[span].reshape(shape), found.M, out=part)
+            part += found.e
         if self._sparse is not None:
-            self._sparse.correct(x, t, affine)
+            self._sparse.correct(x, t, True)
         return x
+
+    def shift(self, x: Floats, mu: Floats) -> None:
+        """Takes the answer to the prices mu off x, in place: x -= M C'mu.
+
+        Args:
+            x: all columns.
+            mu: multipliers of the coupling rows.
+        """
+        pull = self._transposed @ mu if self._needs_pull else x
+        offsets = self.problem.offsets
+        for k, stack in enumerate(self.problem.stacks):
+            span = slice(offsets[k], offsets[k + 1])
+            kind, found = self._kinds[k], self._maps[k]
+            if kind == "plain":
+                x[span] -= self.D[span] * pull[span]
+            elif found is not None:
+                part = x[span].reshape(stack.q.shape)
+                if not stack.slots:
+                    continue
+                if found.CM is None:
+                    part -= pull[span].reshape(stack.q.shape) @ found.M
+                elif self._same_rows[k]:
+                    part -= mu[stack.rows[0]] @ found.CM
+                else:
+                    part -= mu[stack.rows] @ found.CM
+        if self._sparse is not None:
+            self._sparse.shift(x, pull)
+
+    @cached_property
+    def _transposed(self) -> sp.csr_array:
+        return sp.csr_array(self.problem.matrix.T)
+
+    @cached_property
+    def _needs_pull(self) -> bool:
+        return any(found is None or found.CM is None for found in self._maps)
+
+    @cached_property
+    def _same_rows(self) -> list[bool]:
+        return [bool((stack.rows == stack.rows[:1]).all()) for stack in self.problem.stacks]
 
     def multipliers(self, t: Floats) -> list[Floats]:
         """nu of each stack, shape (N, m): the multipliers of A x = b at x(t)."""
@@ -194,6 +229,18 @@ class _Sparse:
         if affine:
             right -= self.b
         return np.asarray(self.factor.solve(right))  # type: ignore[attr-defined]
+
+    def shift(self, x: Floats, pull: Floats) -> None:
+        """Takes the whole answer to a linear cost off x, in place."""
+        answer = np.zeros_like(x)
+        start = 0
+        for span in self.spans:
+            count = span.stop - span.start
+            answer[span] = self.D[start : start + count] * pull[span]
+            start += count
+        self.correct(answer, pull, False)
+        for span in self.spans:
+            x[span] -= answer[span]
 
     def correct(self, x: Floats, t: Floats, affine: bool) -> None:
         """Takes D A'nu off x, in place."""
