@@ -77,7 +77,7 @@ def violation(model: gm.Model, variables: Mapping[str, Mapping[str, Any]]) -> fl
                 worst = max(worst, float(np.max(lower - value)), float(np.max(value - upper)))
     rows = [limit.constraint for party in model.agents for limit in party.limits]
     rows += [coupling.constraint for coupling in model.couplings]
-    return max([worst, *(float(np.max(row.violation())) for row in rows)])
+    return max([worst, *(float(np.max(np.abs(row.residual))) for row in rows)])
 
 
 def arguments(description: str | None, repetitions: int = 5) -> argparse.ArgumentParser:

@@ -137,9 +137,9 @@ def _solve(options: argparse.Namespace) -> int:
             tolerance=options.tolerance,
             seed=options.seed,
             max_rounds=options.max_rounds,
-            verify=not options.no_verify,
             progress=progress,
         )
+    finished = options.no_verify or _verify(result)
     if options.json != "-":
         print(summary(result))
     _write_json(options.json, as_dict(result))
@@ -147,7 +147,22 @@ def _solve(options: argparse.Namespace) -> int:
         from gridmodel.report.plot import plot
 
         plot(result, options.plot)
-    return _status(result)
+    return _status(result) if finished else INTERRUPTED
+
+
+def _verify(result: Result) -> bool:
+    """Completes the certificate by a central solve; False where the user breaks that off, and the answer is kept."""
+    import gridmodel as gm
+    from gridmodel.report.progress import progress_line
+
+    if result.status is gm.Status.INTERRUPTED or result.algorithm == "central" or not result.variables:
+        return True
+    try:
+        with progress_line("solving centrally to compare"):
+            gm.verify(result)
+    except KeyboardInterrupt:
+        return False
+    return True
 
 
 def _compare(options: argparse.Namespace) -> int:

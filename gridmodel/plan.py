@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from gridmodel.compile import Compiled
 from gridmodel.errors import ModelError
 from gridmodel.ir.properties import Properties
-from gridmodel.ir.result import Result, Seconds, Status, Trace
+from gridmodel.ir.result import Certificate, Result, Seconds, Status, Trace
 from gridmodel.language.model import Model
 from gridmodel.language.price import price_sign
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
 from gridmodel.runtime.local import LocalProblem
 from gridmodel.runtime.loop import Judgement, Limits, Outcome, Progress, run
-from gridmodel.verify.central import solve_central
+from gridmodel.verify.central import Central, solve_central
 from gridmodel.verify.certificate import certificate_of
 from gridmodel.verify.culprit import find_culprit
 
@@ -243,32 +243,19 @@ def _central_result(compiled: Compiled, tolerance: float, label: str) -> Result:
     return Result(
         model_name=model.name, algorithm=label, status=status, message=f"{message} ({central.solver})",
         value=central.value, variables=central.variables, price=central.price, dual=central.dual,
-        certificate=central_certificate(central, model, tolerance), trace=None, seconds=Seconds(compiled.seconds, central.seconds),
+        certificate=_central_certificate(central, tolerance), trace=None, seconds=Seconds(compiled.seconds, central.seconds),
         culprit=central.culprit, units=_units(model), currency=model.currency, model=model,
     )  # fmt: skip
 
 
-def central_certificate(central: Any, model: Model, tolerance: float) -> Any:
-    """The certificate of a central solve: violations as cvxpy measures them, the solver's word for the optimum."""
-    from gridmodel.ir.result import Certificate
-
+def _central_certificate(central: Central, tolerance: float) -> Certificate | None:
+    """The solver's word for the optimum, with the violations that remain."""
     if not central.solved:
         return None
-
-    def worst(constraints: list[Any]) -> float:
-        found = [float(np.max(c.violation(), initial=0.0)) / _size(c) for c in constraints]
-        return max(found, default=0.0)
-
-    coupling = worst([c.constraint for c in model.couplings])
-    local = worst([limit.constraint for party in model.agents for limit in party.limits])
     return Certificate(
         tolerance=tolerance, value=central.value, size=max(abs(central.value), 1e-300),
-        primal_residual=max(coupling, local), coupling_residual=coupling, local_residual=local,
+        primal_residual=max(central.coupling_residual, central.local_residual),
+        coupling_residual=central.coupling_residual, local_residual=central.local_residual,
         no_bound="the central solver proves its own answer", central_solver=central.solver,
         central_status=central.status, central_value=central.value, central_gap=0.0, price_error=0.0, variable_error=0.0,
     )  # fmt: skip
-
-
-def _size(constraint: Any) -> float:
-    values = [np.abs(arg.value).max(initial=0.0) for arg in constraint.args if arg.value is not None]
-    return max(float(max(values, default=1.0)), 1e-12)

@@ -291,13 +291,14 @@ def _make_infeasible(draw: Any, drawn: Drawn) -> None:
     drawn.words.append(f"infeasible {how}")
     part = drawn.parts[0]
     if how == "agent":
-        part.party.subject_to(cp.sum(part.u) <= float(part.at.sum()) - 1, cp.sum(part.u) >= float(part.at.sum()) + 1)
+        part.party.subject_to(part.u <= part.at - 1, part.u >= part.at + 1)
         return
     other = drawn.model.agent("bounded")
     y = other.variable("y", bounds=(-1, 1))
     other.minimize(cp.square(y))
-    part.party.subject_to(cp.abs(cp.sum(part.u)) <= 1 + float(np.abs(part.at.sum())))
-    drawn.model.couple(cp.sum(part.u) + y >= 5 + 2 * float(np.abs(part.at.sum())), name="impossible")
+    reach = 1 + float(np.abs(part.at).max())
+    part.party.subject_to(cp.abs(part.u) <= reach)
+    drawn.model.couple(cp.sum(part.u) + y >= part.x.size * reach + 3, name="impossible")
 
 
 def _make_unbounded(drawn: Drawn) -> None:

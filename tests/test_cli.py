@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -59,11 +58,15 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return call
 
 
-def _process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    paths = [str(Path(gm.__file__).parents[1]), str(Path(gm.__file__).parents[1] / "solvers")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+def _environment() -> dict[str, str]:
+    """A subprocess finds the same gridmodel as this one."""
+    root = Path(gm.__file__).parents[1]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "solvers")])}
+
+
+def _process(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gridmodel", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, **options)
+    return subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
 
 
 def test_list_names_models_and_options(run: Run) -> None:
@@ -75,7 +78,7 @@ def test_list_names_models_and_options(run: Run) -> None:
 
 def test_list_is_quick_because_it_imports_nothing_heavy() -> None:
     code = "import sys; from gridmodel.cli import main; main(['list']); print(*sys.modules, file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=_environment())
     assert not {"cvxpy", "scipy", "matplotlib", "networkx", "rich"} & set(done.stderr.split())
 
 
@@ -194,6 +197,31 @@ def test_an_interrupted_solve_keeps_what_it_has(
     assert json.loads(answer.read_text())["status"] == "interrupted"
 
 
+def test_an_interrupt_of_the_comparison_keeps_the_answer(run: Run, two: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: Result) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gm, "verify", interrupt)
+    status, out, _ = run("solve", two, "--json", "-")
+    assert status == 130
+    assert json.loads(out)["value"] == pytest.approx(32 / 3, rel=1e-3)
+    assert json.loads(out)["certificate"]["central_value"] is None
+
+
+def test_a_real_interrupt_ends_a_long_solve_with_its_answer(tmp_path: Path) -> None:
+    path, answer = tmp_path / "long.py", tmp_path / "answer.json"
+    path.write_text(
+        "import os, signal, threading\n"
+        "from gridmodel.modelfile import load_model\n"
+        "def build():\n"
+        "    threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "    return load_model('community', {'homes': '2000'})\n"
+    )
+    done = _process("solve", str(path), "--algorithm", "admm", "--tolerance", "1e-15", "--json", str(answer))
+    assert (done.returncode, done.stderr) == (130, "")
+    assert json.loads(answer.read_text())["status"] == "interrupted"
+
+
 def test_an_interrupt_before_an_answer_is_status_130(run: Run, two: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -236,11 +264,9 @@ def test_a_pipe_gets_neither_colors_nor_progress(two: str) -> None:
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
-    paths = [str(Path(gm.__file__).parents[1]), str(Path(gm.__file__).parents[1] / "solvers")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-m", "gridmodel", "list"]
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as pipe:
-        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True, env=_environment(), check=False)
     assert (done.returncode, done.stderr) == (0, "")

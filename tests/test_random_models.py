@@ -52,11 +52,11 @@ def check_answer(result: Result, central: Central, drawn: Drawn) -> None:
     certificate = result.certificate
     assert certificate is not None
     cost, violation = recomputed(result, drawn)
-    assert result.value == pytest.approx(cost, rel=1e-6, abs=1e-6)
+    assert abs(result.value - cost) <= TOLERANCE * certificate.size
     assert violation <= 10 * TOLERANCE
     if result.status is Status.CERTIFIED:
         assert certificate.holds
-        assert abs(result.value - central.value) <= TOLERANCE * max(1.0, abs(central.value))
+        assert abs(result.value - central.value) <= TOLERANCE * certificate.size
         check_prices(result, drawn)
 
 
@@ -73,7 +73,7 @@ def recomputed(result: Result, drawn: Drawn) -> tuple[float, float]:
     for constraint in constraints:
         size = max(float(np.abs(arg.value).max()) for arg in constraint.args)
         weight = max(terms(constraint), size)
-        worst = max(worst, float(np.max(constraint.violation())) / weight)
+        worst = max(worst, float(np.max(np.abs(constraint.residual))) / weight)
     for part in drawn.parts:
         if part.x.attributes["bounds"] is not None:
             lower, upper = part.x.attributes["bounds"]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from gridmodel.errors import ModelError
 from gridmodel.ir.batch import Batch
 from gridmodel.ir.cones import Cones
+from gridmodel.language.values import without_values
 
 __all__ = ["Canonical", "RawData", "canonicalize"]
 
@@ -136,7 +137,8 @@ def canonicalize(cost: cp.Expression, constraints: Sequence[cp.Constraint]) -> C
     if not came_in:
         return _constant(cost, constraints)
     reduction = _OwnedDcp2Cone()
-    conic, inverse = reduction.apply(problem)
+    with without_values(problem.variables()):
+        conic, inverse = reduction.apply(problem)
     kept = {c.id for c in conic.constraints}
     attributes = CvxAttr2Constr(reduce_bounds=False)
     plain, _ = attributes.apply(conic)

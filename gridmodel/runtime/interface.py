@@ -70,3 +70,16 @@ class AbstractAlgorithm(abc.ABC):
     @abc.abstractmethod
     def observe(self, state: Any) -> Iterate:
         """The answer as it stands."""
+
+    def guess(self, state: Any) -> bytes | None:
+        """Which limits the state takes for active, as a key that can be compared; None where ``refine`` has no use of it."""
+        del state
+        return None
+
+    def refine(self, state: Any) -> tuple[Iterate, int] | None:
+        """A more accurate answer near the state's, and the rounds it took; None where there is none.
+
+        The run asks for it when the guess of two judgements agrees, and takes it only where it is better.
+        """
+        del state
+        return None

@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 Progress = Callable[[int, float, float | None], None]
 
 _PRICES_KEPT = 60
+_REFINE_BELOW = 0.05
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ def run(
     bounder = Bounder(problem, scale)
     history = _History(_kept_rows(problem))
     state = algorithm.init(problem, warm, limits.tolerance)
+    refiner = _Refiner(problem, scale, bounder, algorithm, limits.tolerance)
     rounds, next_check = 0, 1 if warm is not None else limits.check_every
     best = last = judge(problem, scale, bounder, algorithm.observe(state))
     status, message, ray = Status.STOPPED, f"no answer within the tolerance in {limits.max_rounds} rounds", None
@@ -144,8 +146,10 @@ def run(
             if rounds < next_check:
                 continue
             next_check = rounds + max(limits.check_every, rounds // 20)
-            judged = judge(problem, scale, bounder, algorithm.observe(state))
-            history.add(rounds, judged)
+            judged = plain = judge(problem, scale, bounder, algorithm.observe(state))
+            judged, extra = refiner.improve(state, judged)
+            rounds, next_check = rounds + extra, next_check + extra
+            history.add(rounds, judged if judged.within(limits.tolerance) else plain)
             if progress is not None:
                 progress(rounds, judged.residuals.primal, judged.gap)
             if judged.badness() < best.badness() or not np.isfinite(best.badness()):
@@ -155,8 +159,8 @@ def run(
                 status = Status.CERTIFIED if proven else Status.SOLVED
                 message = status.sentence
                 break
-            ray = _infeasible(problem, bounder, last.iterate, judged.iterate)
-            last = judged
+            ray = _infeasible(problem, bounder, last.iterate, plain.iterate)
+            last = plain
             if ray is not None:
                 status, message = Status.INFEASIBLE, Status.INFEASIBLE.sentence
                 break
@@ -166,6 +170,38 @@ def run(
     except KeyboardInterrupt:
         status, message = Status.INTERRUPTED, Status.INTERRUPTED.sentence
     return Outcome(status, message, best, rounds, history.trace(), state, ray)
+
+
+@dataclass
+class _Refiner:
+    """Asks the algorithm for a refined answer when its guess of active limits has settled, once for each guess."""
+
+    problem: Separable
+    scale: Scale
+    bounder: Bounder
+    algorithm: AbstractAlgorithm
+    tolerance: float
+    last: bytes | None = None
+    tried: bytes | None = None
+    tried_at: float = np.inf
+
+    def improve(self, state: Any, judged: Judgement) -> tuple[Judgement, int]:
+        """The better of the judged and the refined answer, and the rounds that refining took."""
+        guess = self.algorithm.guess(state)
+        # The same guess is worth a second try only from a much better point.
+        new = guess != self.tried or judged.badness() < 0.3 * self.tried_at
+        settled = guess is not None and guess == self.last and new
+        self.last = guess
+        done = judged.within(self.tolerance)
+        if guess is None or not (done or (settled and judged.badness() < _REFINE_BELOW)):
+            return judged, 0
+        self.tried, self.tried_at = guess, judged.badness()
+        found = self.algorithm.refine(state)
+        if found is None:
+            return judged, 0
+        refined = judge(self.problem, self.scale, self.bounder, found[0])
+        better = refined.badness() < judged.badness() and (refined.gap is not None or judged.gap is None)
+        return (refined if better else judged), found[1]
 
 
 def _kept_rows(problem: Separable) -> NDArray[np.intp]:

@@ -15,6 +15,7 @@ from gridmodel.errors import CurvatureError, DataError
 from gridmodel.language.declared import AbstractParty, Limit
 from gridmodel.language.model import Model
 from gridmodel.language.price import price_sign
+from gridmodel.language.values import without_values
 from gridmodel.verify.culprit import find_culprit
 from gridmodel.verify.ladder import solve_program, total_cost
 
@@ -32,6 +33,7 @@ class Central:
     variables: {agent or fleet: {name: number or array}}, in the declared shapes and units.
     price: {coupling, or "agent.name" of a named limit: number or array}, the rise of the optimal cost per unit rise of
         the side without variables; cones have none. dual: the same keys, in cvxpy's sign and form.
+    coupling_residual, local_residual: largest violation of couplings and of limits, over the size of their sides.
     seconds: wall time. culprit: a sentence on what makes the model infeasible or unbounded, where it was found.
     """
 
@@ -43,6 +45,8 @@ class Central:
     dual: Mapping[str, Any]
     seconds: float
     culprit: str | None = None
+    coupling_residual: float = np.inf
+    local_residual: float = np.inf
 
     @property
     def solved(self) -> bool:
@@ -61,6 +65,11 @@ def solve_central(model: Model, tolerance: float = 1e-8) -> Central:
         CurvatureError: a cost or constraint is not convex by cvxpy's rules.
         DataError: a parameter without a value, or a constant or parameter that is not finite.
     """
+    with without_values(v for party in model.agents for v in party.variables.values()):
+        return _solved(model, tolerance)
+
+
+def _solved(model: Model, tolerance: float) -> Central:
     start = time.perf_counter()
     problem = central_program(model)
     outcome = solve_program(problem, tolerance)
@@ -73,7 +82,20 @@ def solve_central(model: Model, tolerance: float = 1e-8) -> Central:
         return Central(status, solver, value, {}, {}, {}, time.perf_counter() - start, culprit)
     price, dual = _duals(model)
     variables = {party.name: {k: _value(v) for k, v in party.variables.items()} for party in model.agents}
-    return Central(status, solver, float(problem.value), variables, price, dual, time.perf_counter() - start)
+    return Central(
+        status, solver, float(problem.value), variables, price, dual, time.perf_counter() - start,
+        coupling_residual=_violation([coupling.constraint for coupling in model.couplings]),
+        local_residual=_violation([limit.constraint for party in model.agents for limit in party.limits]),
+    )  # fmt: skip
+
+
+def _violation(constraints: list[cp.Constraint]) -> float:
+    """The largest violation, each over the size of what stands in the constraint."""
+    worst = 0.0
+    for constraint in constraints:
+        sides = [float(np.abs(arg.value).max(initial=0.0)) for arg in constraint.args if arg.value is not None]
+        worst = max(worst, float(np.max(np.abs(constraint.residual), initial=0.0)) / max([*sides, 1e-12]))
+    return worst
 
 
 def central_program(model: Model) -> cp.Problem:

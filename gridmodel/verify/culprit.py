@@ -11,6 +11,7 @@ import numpy as np
 from gridmodel.language.coupling import Coupling
 from gridmodel.language.declared import AbstractParty
 from gridmodel.language.model import Model
+from gridmodel.language.values import without_values
 from gridmodel.verify.elastic import Relaxed, relax
 from gridmodel.verify.ladder import solve_program, total_cost
 
@@ -24,10 +25,11 @@ T = TypeVar("T")
 
 def find_culprit(model: Model, status: str) -> str | None:
     """A sentence on why a model is "infeasible" or "unbounded"; None where no culprit was found."""
-    if status == "unbounded":
-        return _unbounded(model)
-    guilty = _first_infeasible(model.agents)
-    return _couplings(model) if guilty is None else _agent(guilty)
+    with without_values(v for party in model.agents for v in party.variables.values()):
+        if status == "unbounded":
+            return _unbounded(model)
+        guilty = _first_infeasible(model.agents)
+        return _couplings(model) if guilty is None else _agent(guilty)
 
 
 def _holds(constraints: Sequence[cp.Constraint]) -> bool:

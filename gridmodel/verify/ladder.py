@@ -87,6 +87,9 @@ def _run(problem: cp.Problem, attempt: _Try) -> str:
     with warnings.catch_warnings():
         # The status says what cvxpy's warning says.
         warnings.simplefilter("ignore")
+        for variable in problem.variables():
+            # A value of an earlier answer, out of bounds by rounding, would stop cvxpy (see without_values).
+            variable.save_value(None)
         try:
             problem.solve(solver=attempt.solver, **attempt.options)
         except cp.error.SolverError:

@@ -111,6 +111,16 @@ class ADMM(AbstractAlgorithm):
         iterate: Iterate = state.form.observe(state.state)
         return iterate
 
+    def guess(self, state: Any) -> bytes | None:
+        """The form's."""
+        guess: bytes | None = state.form.guess(state.state)
+        return guess
+
+    def refine(self, state: Any) -> tuple[Iterate, int] | None:
+        """The form's."""
+        refined: tuple[Iterate, int] | None = state.form.refine(state.state)
+        return refined
+
     def _form_for(self, problem: Separable) -> str:
         if self.form == "fused" and not problem.is_qp:
             stack = next(stack for stack in problem.stacks if stack.cones)

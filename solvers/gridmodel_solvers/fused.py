@@ -192,12 +192,17 @@ class Fused(AbstractAlgorithm):
             v, w = gap, w + self.relaxation * row_gap
         return _State(plan, v, w, x, z, t, mu, state.z, state.rounds + 1, anchor, since, at_restart)
 
-    def refine(self, state: _State) -> Iterate | None:
+    def guess(self, state: _State) -> bytes:
+        """The bounds and sides that the state holds active."""
+        return ActiveSet.of(state.plan.quadratic, state.v, state.w).key()
+
+    def refine(self, state: _State) -> tuple[Iterate, int] | None:
         """The exact optimum on the bounds and sides that the state holds active."""
-        data = state.plan.quadratic
-        nu = state.plan.response.multipliers(state.t - state.plan.Ct @ state.mu) if state.plan.response else []
+        plan = state.plan
+        assert plan.response is not None
+        nu = plan.response.multipliers(state.t - plan.Ct @ state.mu)
         flat = np.concatenate([part.ravel() for part in nu]) if nu else np.empty(0)
-        return ActiveSet.of(data, state.v, state.w).solve(data, state.x, state.mu, flat)
+        return ActiveSet.of(plan.quadratic, state.v, state.w).solve(plan.quadratic, state.x, state.mu, flat)
 
     def observe(self, state: _State) -> Iterate:
         """x of the last round: equations and coupling equations hold, bounds up to the residual."""

@@ -163,7 +163,5 @@ def test_random_models_name_what_was_put_in(drawn: Drawn):
 def test_random_models_are_solvable_by_construction(drawn: Drawn):
     central = solve_central(drawn.model)
     assert central.status == "optimal"
-    for coupling in drawn.model.couplings:
-        worst = float(np.max(coupling.constraint.violation()))
-        scale = max(1.0, *(float(np.abs(side.value).max()) for side in coupling.constraint.args))
-        assert worst <= 1e-6 * scale
+    assert central.coupling_residual <= 1e-6
+    assert central.local_residual <= 1e-6

@@ -26,7 +26,8 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 _EPSILON = 1e-6
-_REPEAT = 4
+_REPEAT = 12
+_ACCURATE = 1e-10
 
 
 @dataclass(frozen=True)
@@ -68,18 +69,12 @@ class ActiveSet:
             (w < sides.lower) | equal, (w > sides.upper) & ~equal,
         )  # fmt: skip
 
-    def same(self, other: ActiveSet) -> bool:
-        """Whether both guesses agree."""
-        return all(
-            bool((a == b).all())
-            for a, b in zip(self._parts(), other._parts(), strict=True)
-        )
+    def key(self) -> bytes:
+        """Equal for equal guesses."""
+        return b"".join(np.packbits(part).tobytes() for part in (self.low, self.high, self.row_low, self.row_high))
 
-    def _parts(self) -> tuple[Bools, ...]:
-        return self.low, self.high, self.row_low, self.row_high
-
-    def solve(self, data: Quadratic, x: Floats, mu: Floats, nu: Floats) -> Iterate | None:
-        """The optimum on this set, from a point near it; None where the linear algebra fails.
+    def solve(self, data: Quadratic, x: Floats, mu: Floats, nu: Floats) -> tuple[Iterate, int] | None:
+        """The optimum on this set from a point near it, and the linear solves it took; None where they fail.
 
         Args:
             data: the problem.
@@ -104,16 +99,20 @@ class ActiveSet:
             return None
         x = np.where(held, at, x)
         y = np.concatenate([nu, mu[rows]])
-        Bt = sp.csr_array(B.T)
-        for _ in range(_REPEAT):
+        Bt, reach = sp.csr_array(B.T), np.maximum(abs(B) @ data.ranges, 1e-300)
+        for repeat in range(1, _REPEAT + 1):
             t = np.where(held, 0.0, soft * x - data.q)
             y = factor.solve(B @ (D * t) - right + ridge * y)
-            x = np.where(held, at, D * (t - Bt @ y))
-        if not np.isfinite(x).all():
-            return None
+            before, x = x, np.where(held, at, D * (t - Bt @ y))
+            if not np.isfinite(x).all():
+                return None
+            missed = np.abs(B @ (x - at) - right) / reach
+            moved = np.abs(x - before) / data.ranges * (soft * data.ranges**2 / data.size)
+            if max(missed.max(initial=0.0), moved.max(initial=0.0)) < _ACCURATE:
+                break
         full_mu = np.zeros(len(mu))
         full_mu[rows] = y[len(data.b) :]
-        return self._iterate(data, x, full_mu, y[: len(data.b)])
+        return self._iterate(data, x, full_mu, y[: len(data.b)]), repeat
 
     def _iterate(self, data: Quadratic, x: Floats, mu: Floats, nu: Floats) -> Iterate:
         c = data.P * x + data.q + data.A.T @ nu + data.C.T @ mu
