@@ -47,24 +47,20 @@ class Batch:
             data: values, shape (N or 1, entries).
             size: N.
         """
-        key = row.astype(np.int64) * max(shape[1], 1) + col
-        unique, inverse = np.unique(key, return_inverse=True)
-        if len(unique) == len(key):
-            values = data[:, np.argsort(key, kind="stable")]
-        else:
-            gather = sp.csr_array((np.ones(len(key)), (inverse, np.arange(len(key)))), shape=(len(unique), len(key)))
-            values = np.asarray((gather @ data.T).T)
-        if len(values) > 1 and (values == values[0]).all():
-            values = values[:1]
-        values = np.ascontiguousarray(values)
         width = max(shape[1], 1)
-        return cls(shape, (unique // width).astype(np.intp), (unique % width).astype(np.intp), values, size)
-
-    @classmethod
-    def from_dense(cls, matrix: Floats, size: int = 1) -> Batch:
-        """One dense matrix, shared by ``size`` blocks; zeros are left out."""
-        row, col = np.nonzero(matrix)
-        return cls(matrix.shape, row, col, matrix[row, col][None, :].astype(float), size)
+        key = row.astype(np.int64) * width + col
+        step = np.diff(key)
+        if (step <= 0).any():
+            order = np.argsort(key, kind="stable")
+            key, data = key[order], data[:, order]
+            fresh = np.concatenate([[True], np.diff(key) > 0])
+            if not fresh.all():
+                first = np.flatnonzero(fresh)
+                key, data = key[first], np.add.reduceat(data, first, axis=1)
+        if len(data) > 1 and (data[1] == data[0]).all() and (data == data[0]).all():
+            data = data[:1]
+        values = np.ascontiguousarray(data, dtype=np.float64)
+        return cls(shape, (key // width).astype(np.intp), (key % width).astype(np.intp), values, size)
 
     @property
     def nnz(self) -> int:
@@ -129,10 +125,6 @@ class Batch:
         """The matrices of the chosen blocks."""
         data = self.data if self.is_shared else self.data[blocks]
         return replace(self, data=data, size=len(blocks))
-
-    def scaled(self, factor: float) -> Batch:
-        """All matrices times a number."""
-        return replace(self, data=self.data * factor)
 
     @cached_property
     def _shared(self) -> sp.csr_array:

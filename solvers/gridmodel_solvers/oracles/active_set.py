@@ -28,6 +28,9 @@ Bools = NDArray[np.bool_]
 _EPSILON = 1e-6
 _REPEAT = 12
 _ACCURATE = 1e-10
+_RIDGE = 1e-11
+_CORRECTIONS = 8
+_WRONG = 1e-9
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,19 @@ class Quadratic:
 
 
 @dataclass(frozen=True)
+class _Point:
+    """Columns, multipliers of the coupling rows and of the local equations, each one vector."""
+
+    x: Floats
+    mu: Floats
+    nu: Floats
+
+    def slopes(self, data: Quadratic) -> Floats:
+        """Marginal cost of each column: P x + q + A'nu + C'mu."""
+        return np.asarray(data.P * self.x + data.q + data.A.T @ self.nu + data.C.T @ self.mu)
+
+
+@dataclass(frozen=True)
 class ActiveSet:
     """The guess: columns held at their lower or upper bound, rows held at their lower or upper side."""
 
@@ -71,15 +87,33 @@ class ActiveSet:
 
     def key(self) -> bytes:
         """Equal for equal guesses."""
-        return b"".join(np.packbits(part).tobytes() for part in (self.low, self.high, self.row_low, self.row_high))
+        return b"".join(np.packbits(part).tobytes() for part in self._parts())
 
     def solve(self, data: Quadratic, x: Floats, mu: Floats, nu: Floats) -> tuple[Iterate, int] | None:
-        """The optimum on this set from a point near it, and the linear solves it took; None where they fail.
+        """The optimum on this set or, where its signs are wrong in a few places, on the set that they point to.
 
         Args:
             data: the problem.
             x, mu, nu: columns, multipliers of rows and of local equations (one vector) to start from.
+
+        Returns:
+            The answer and the linear solves it took; None where they fail.
         """
+        guess, total, before = self, 0, np.inf
+        point = _Point(x, mu, nu)
+        for _ in range(_CORRECTIONS):
+            found = guess._optimum(data, point)
+            if found is None:
+                return None
+            point, repeats = found
+            total += repeats
+            better, changes = guess._corrected(data, point)
+            if changes == 0 or changes >= before:
+                break
+            guess, before = better, changes
+        return guess._iterate(data, point), total
+
+    def _optimum(self, data: Quadratic, start: _Point) -> tuple[_Point, int] | None:
         held = self.low | self.high
         at = np.where(self.low, data.lower, np.where(self.high, data.upper, 0.0))
         rows = self.row_low | self.row_high
@@ -92,13 +126,13 @@ class ActiveSet:
         G = sp.csc_matrix(scaled @ scaled.T)
         diagonal = G.diagonal()
         positive = diagonal[diagonal > 0]
-        ridge = 1e-11 * np.maximum(diagonal, np.median(positive) if len(positive) else 1.0)
+        ridge = _RIDGE * np.maximum(diagonal, np.median(positive) if len(positive) else 1.0)
         try:
             factor = splu(G + sp.diags(ridge), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
         except RuntimeError:
             return None
-        x = np.where(held, at, x)
-        y = np.concatenate([nu, mu[rows]])
+        x = np.where(held, at, start.x)
+        y = np.concatenate([start.nu, start.mu[rows]])
         Bt, reach = sp.csr_array(B.T), np.maximum(abs(B) @ data.ranges, 1e-300)
         for repeat in range(1, _REPEAT + 1):
             t = np.where(held, 0.0, soft * x - data.q)
@@ -107,25 +141,44 @@ class ActiveSet:
             if not np.isfinite(x).all():
                 return None
             missed = np.abs(B @ (x - at) - right) / reach
-            moved = np.abs(x - before) / data.ranges * (soft * data.ranges**2 / data.size)
+            moved = np.abs(x - before) * soft * data.ranges / data.size
             if max(missed.max(initial=0.0), moved.max(initial=0.0)) < _ACCURATE:
                 break
-        full_mu = np.zeros(len(mu))
-        full_mu[rows] = y[len(data.b) :]
-        return self._iterate(data, x, full_mu, y[: len(data.b)]), repeat
+        mu = np.zeros(len(start.mu))
+        mu[rows] = y[len(data.b) :]
+        return _Point(x, mu, y[: len(data.b)]), repeat
 
-    def _iterate(self, data: Quadratic, x: Floats, mu: Floats, nu: Floats) -> Iterate:
-        c = data.P * x + data.q + data.A.T @ nu + data.C.T @ mu
+    def _corrected(self, data: Quadratic, point: _Point) -> tuple[ActiveSet, int]:
+        """Lets go what is held with the wrong sign, holds what has left its bounds; and how many that are."""
+        c = point.slopes(data) * data.ranges / data.size
+        slack = _WRONG * data.ranges
+        fixed = data.lower == data.upper
+        low = np.where(self.low, (c > -_WRONG) | fixed, ~self.high & (point.x < data.lower - slack))
+        high = np.where(self.high, c < _WRONG, ~self.low & (point.x > data.upper + slack))
+        sides = data.problem.couplings
+        value = data.C @ point.x
+        reach = np.maximum(abs(data.C) @ data.ranges, 1e-300)
+        pull = point.mu * reach / data.size
+        row_low = np.where(self.row_low, (pull < _WRONG) | sides.equality, ~self.row_high & (value < sides.lower - _WRONG * reach))
+        row_high = np.where(self.row_high, pull > -_WRONG, ~self.row_low & (value > sides.upper + _WRONG * reach))
+        new = ActiveSet(low, high, row_low, row_high)
+        return new, sum(int((a != b).sum()) for a, b in zip(self._parts(), new._parts(), strict=True))
+
+    def _parts(self) -> tuple[Bools, ...]:
+        return self.low, self.high, self.row_low, self.row_high
+
+    def _iterate(self, data: Quadratic, point: _Point) -> Iterate:
+        c, mu = point.slopes(data), point.mu
         wrong = np.where(self.low, np.maximum(-c, 0.0), np.where(self.high, np.maximum(c, 0.0), np.abs(c)))
         wrong[data.lower == data.upper] = 0.0
         parts, start = [], 0
         for stack in data.problem.stacks:
             count = stack.b.size
-            parts.append(nu[start : start + count].reshape(stack.b.shape))
+            parts.append(point.nu[start : start + count].reshape(stack.b.shape))
             start += count
         sides = data.problem.couplings
         bad = np.where(sides.equality, 0.0, np.where(self.row_low, np.maximum(mu, 0.0), np.maximum(-mu, 0.0)))
         reach = abs(data.C) @ data.ranges if len(mu) else np.zeros(0)
         dual = max(float((wrong * data.ranges).max(initial=0.0)), float((bad * reach).max(initial=0.0))) / data.size
         cones = [np.zeros((stack.size, 0)) for stack in data.problem.stacks]
-        return Iterate(data.problem.split(x), mu, parts, cones, dual)
+        return Iterate(data.problem.split(point.x), mu, parts, cones, dual)
