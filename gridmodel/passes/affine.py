@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,13 +49,19 @@ class AffineVector:
             Shape (N, entries), or (1, entries) where no entry depends on a parameter or N = 1.
         """
         constant = np.asarray(self.map @ theta[:, 0])
-        varies = np.flatnonzero(np.diff(self.map[:, :-1].indptr))
+        varies, part = self._varying
         if theta.shape[1] == 1 or not len(varies):
             return constant[None, :]
         out = np.empty((theta.shape[1], len(constant)))
         out[:] = constant
-        out[:, varies] = (self.map[varies] @ theta).T
+        out[:, varies] = (part @ theta).T
         return out
+
+    @cached_property
+    def _varying(self) -> tuple[Ints, sp.csr_array]:
+        """The entries that depend on a parameter, and their rows of F."""
+        varies = np.flatnonzero(np.diff(self.map[:, :-1].indptr))
+        return varies, self.map[varies]
 
     def take(self, order: Ints) -> AffineVector:
         """The chosen entries."""

@@ -24,6 +24,8 @@ Progress = Callable[[int, float, float | None], None]
 
 _PRICES_KEPT = 60
 _REFINE_BELOW = 0.05
+_FIRST_LOOK = 100
+"""Rounds until the first look for a proof of infeasibility; later ones come at twice the rounds."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ def run(
     history = _History(_kept_rows(problem))
     state = algorithm.init(problem, warm, limits.tolerance)
     refiner = _Refiner(problem, scale, bounder, algorithm, limits.tolerance)
+    next_look = _FIRST_LOOK
     rounds, next_check = 0, 1 if warm is not None else limits.check_every
     best = last = judge(problem, scale, bounder, algorithm.observe(state))
     status, message, ray = Status.STOPPED, f"no answer within the tolerance in {limits.max_rounds} rounds", None
@@ -159,11 +162,12 @@ def run(
                 status = Status.CERTIFIED if proven else Status.SOLVED
                 message = status.sentence
                 break
-            ray = _infeasible(problem, bounder, last.iterate, plain.iterate)
-            last = plain
-            if ray is not None:
-                status, message = Status.INFEASIBLE, Status.INFEASIBLE.sentence
-                break
+            if rounds >= next_look:
+                ray = _infeasible(problem, bounder, last.iterate, plain.iterate)
+                last, next_look = plain, 2 * rounds
+                if ray is not None:
+                    status, message = Status.INFEASIBLE, Status.INFEASIBLE.sentence
+                    break
             if limits.seconds is not None and time.perf_counter() - history.start > limits.seconds:
                 message = f"no answer within the tolerance in {limits.seconds:g} seconds"
                 break

@@ -25,8 +25,8 @@ __all__ = ["ActiveSet", "Quadratic"]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_EPSILON = 1e-6
-_REPEAT = 12
+_EPSILON = 1e-5
+_REPEAT = 20
 _ACCURATE = 1e-10
 _RIDGE = 1e-11
 _CORRECTIONS = 8
@@ -134,16 +134,19 @@ class ActiveSet:
         x = np.where(held, at, start.x)
         y = np.concatenate([start.nu, start.mu[rows]])
         Bt, reach = sp.csr_array(B.T), np.maximum(abs(B) @ data.ranges, 1e-300)
+        last = np.inf
         for repeat in range(1, _REPEAT + 1):
             t = np.where(held, 0.0, soft * x - data.q)
             y = factor.solve(B @ (D * t) - right + ridge * y)
             before, x = x, np.where(held, at, D * (t - Bt @ y))
             if not np.isfinite(x).all():
                 return None
-            missed = np.abs(B @ (x - at) - right) / reach
-            moved = np.abs(x - before) * soft * data.ranges / data.size
-            if max(missed.max(initial=0.0), moved.max(initial=0.0)) < _ACCURATE:
+            missed = float((np.abs(B @ (x - at) - right) / reach).max(initial=0.0))
+            moved = float((np.abs(x - before) * soft * data.ranges / data.size).max(initial=0.0))
+            # The equations are met as well as rounding allows once repeating does not help.
+            if moved < _ACCURATE and (missed < _ACCURATE or missed > 0.5 * last):
                 break
+            last = missed
         mu = np.zeros(len(start.mu))
         mu[rows] = y[len(data.b) :]
         return _Point(x, mu, y[: len(data.b)]), repeat
