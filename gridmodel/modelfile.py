@@ -93,12 +93,12 @@ def _from_python(path: Path, options: Mapping[str, str]) -> Model:
 
 
 def _from_case(path: Path, options: Mapping[str, str]) -> Model:
-    import gridmodel as gm
+    from gridmodel.grid.read import read_network
+    from gridmodel.physics.opf import opf
 
-    arguments = _arguments(gm.opf, options, "gridmodel.opf", skip=1)
+    arguments = _arguments(opf, options, "gridmodel.opf", skip=1)
     with _running(path):
-        model: Model = gm.opf(gm.read_network(str(path)), **arguments)
-    return model
+        return opf(read_network(str(path)), **arguments)
 
 
 def _load(path: Path) -> ModuleType:

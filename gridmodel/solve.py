@@ -51,7 +51,8 @@ class Comparison:
 @cache
 def algorithms() -> Mapping[str, type[AbstractAlgorithm]]:
     """All algorithms by name, from the entry points of the group ``gridmodel.algorithms``."""
-    return {point.name: point.load() for point in sorted(entry_points(group="gridmodel.algorithms"), key=lambda p: p.name)}
+    points = sorted(entry_points(group="gridmodel.algorithms"), key=lambda point: point.name)
+    return {point.name: point.load() for point in points}
 
 
 def compile(model: Model, method: Method = "auto", *, prefer: Prefer = "seconds") -> Plan:

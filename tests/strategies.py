@@ -13,15 +13,26 @@ from typing import Any
 
 import cvxpy as cp
 import numpy as np
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gridmodel.language.declared import AbstractParty
 from gridmodel.language.model import Model
 
-__all__ = ["Drawn", "drawn_models"]
+__all__ = ["EXAMPLES", "Drawn", "drawn_models"]
 
 Floats = NDArray[np.float64]
+
+EXAMPLES = settings(
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=(Phase.explicit, Phase.generate),  # a smaller model is found by solving hundreds: minutes, for little
+    suppress_health_check=list(HealthCheck),
+)
+"""Settings of all tests over random models: the same models in every run."""
+
 SCALES = (1e-3, 1.0, 1.0, 1e3)
 AFFINE = ("==", "<=", ">=", "both sides", "vector ==", "vector <=", "agree", "pair", "band")
 

@@ -8,18 +8,16 @@ from collections import Counter
 import cvxpy as cp
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 import gridmodel as gm
 from gridmodel.ir.result import Result, Status
 from gridmodel.solve import verdicts
 from gridmodel.verify.central import Central, solve_central
 from gridmodel.verify.ladder import solve_program, total_cost
-from tests.strategies import Drawn, drawn_models
+from tests.strategies import EXAMPLES, Drawn, drawn_models
 
 TOLERANCE = 1e-4
-MIXTURE = ("solvable",) * 6 + ("infeasible", "unbounded")
-QUIET = settings(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 def check(result: Result, central: Central, drawn: Drawn) -> str:
@@ -91,7 +89,7 @@ def terms(constraint: cp.Constraint) -> float:
 def check_prices(result: Result, drawn: Drawn) -> None:
     """Prices are right, unique or not, where the dual function at them reaches the bound that they prove.
 
-    d(dual) = min over limits and bounds of  cost + sum_c dual_c' (args[0] - args[1]).
+    d(dual) = min over limits, bounds and a wide box of  cost + sum_c dual_c' (args[0] - args[1]).
     """
     certificate = result.certificate
     assert certificate is not None
@@ -107,36 +105,40 @@ def check_prices(result: Result, drawn: Drawn) -> None:
             dual = np.maximum(dual, 0)
         lagrangian = lagrangian + cp.sum(cp.multiply(dual, left - right))
     limits = [limit.constraint for party in model.agents for limit in party.limits]
+    # Near the answer: far out, a price that is off by rounding tilts the cost of a free variable without end.
+    for party in model.agents:
+        for variable in party.variables.values():
+            reach = 10 * float(np.abs(variable.value).max()) + 1e-3
+            limits += [variable <= reach, variable >= -reach]
     problem = cp.Problem(cp.Minimize(lagrangian), limits)
     assert solve_program(problem).status == "optimal"
     assert problem.value >= certificate.lower_bound - 1e-6 * (1 + abs(certificate.lower_bound))
 
 
-def test_auto_is_never_silently_wrong():
+@pytest.mark.parametrize(("kind", "examples"), [("solvable", 60), ("infeasible", 15), ("unbounded", 15)])
+def test_auto_is_never_silently_wrong(kind, examples):
     ended: Counter[str] = Counter()
 
-    @settings(QUIET, max_examples=160)
-    @given(drawn_models(MIXTURE))
+    @settings(EXAMPLES, max_examples=examples)
+    @given(drawn_models((kind,)))
     def run(drawn: Drawn) -> None:
-        central = solve_central(drawn.model)
         result = gm.solve(drawn.model, "auto", tolerance=TOLERANCE)
-        word = check(result, central, drawn)
-        ended[f"{drawn.kind} {word}"] += 1
-        if drawn.kind != "solvable" and word == drawn.kind:
+        word = check(result, solve_central(drawn.model), drawn)
+        ended[word] += 1
+        if word in ("infeasible", "unbounded"):
             assert result.culprit
 
     run()
-    solvable = sum(count for key, count in ended.items() if key.startswith("solvable"))
-    assert ended["solvable certified"] >= 0.95 * solvable, ended
-    assert ended["infeasible infeasible"] > 0
-    assert ended["unbounded unbounded"] > 0
+    right = "certified" if kind == "solvable" else kind
+    assert ended[right] >= 0.95 * ended.total(), ended
 
 
-def test_no_algorithm_that_applies_is_silently_wrong():
-    ended: Counter[str] = Counter()
+@pytest.mark.parametrize(("kind", "examples"), [("solvable", 20), ("infeasible", 8), ("unbounded", 8)])
+def test_no_algorithm_that_applies_is_silently_wrong(kind, examples):
+    ended: dict[str, Counter[str]] = {}
 
-    @settings(QUIET, max_examples=60)
-    @given(drawn_models(MIXTURE))
+    @settings(EXAMPLES, max_examples=examples)
+    @given(drawn_models((kind,)))
     def run(drawn: Drawn) -> None:
         central = solve_central(drawn.model)
         for name, (verdict, _) in verdicts(drawn.model).items():
@@ -145,10 +147,9 @@ def test_no_algorithm_that_applies_is_silently_wrong():
                     gm.solve(drawn.model, name, tolerance=TOLERANCE)
                 continue
             word = check(gm.solve(drawn.model, name, tolerance=TOLERANCE), central, drawn)
-            ended[f"{name} {drawn.kind} {word}"] += 1
+            ended.setdefault(name, Counter())[word] += 1
 
     run()
-    names = {key.split()[0] for key in ended}
-    assert names
-    for name in names:
-        assert ended[f"{name} solvable certified"] > 0, ended
+    assert ended
+    for name, words in ended.items():
+        assert words["certified" if kind == "solvable" else kind] > 0, (name, words)

@@ -56,7 +56,10 @@ class Certificate:
     value: cost of the answer. lower_bound: no feasible point costs less; None with ``no_bound`` saying why.
     size: what gaps are measured against: |value|, or a hundredth of the sum of its terms' sizes where they cancel.
     gap: (value - lower_bound) / size; None without a bound. It may be below zero by the tolerance on feasibility.
-    central_*: filled by ``gm.verify``: the centralized optimum, (value - central_value) / size, the largest price difference (absolute, and over the largest price), the largest difference of a variable.
+    central_*: filled by ``gm.verify``: the centralized optimum and (value - central_value) / size.
+    price_error, price_errors: the largest difference of a price to the central one, over all and by name.
+    price_error_relative: the largest difference over the largest price in the same unit. variable_error: the largest
+        difference of a variable; large where optima are not unique.
     notes: what a reader should know, e.g. that optima are not unique.
     """
 
@@ -76,6 +79,7 @@ class Certificate:
     central_gap: float | None = None
     price_error: float | None = None
     price_error_relative: float | None = None
+    price_errors: Mapping[str, float] = field(default_factory=dict)
     variable_error: float | None = None
     notes: tuple[str, ...] = ()
 

@@ -15,9 +15,7 @@ __all__ = ["Bounds", "read_bounds"]
 Bounds = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def read_bounds(
-    bounds: Sequence[Any], shape: tuple[int, ...], where: str, agents: int | None = None
-) -> Bounds:
+def read_bounds(bounds: Sequence[Any], shape: tuple[int, ...], where: str, agents: int | None = None) -> Bounds:
     """Lower and upper bounds as arrays of the variable's shape.
 
     Args:

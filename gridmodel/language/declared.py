@@ -130,9 +130,7 @@ class AbstractParty:
         bounded = bool(np.isfinite(lower).any() or np.isfinite(upper).any())
         if kept and bounded:
             raise ModelError(f"{where}: a matrix attribute excludes bounds; use subject_to(...) for them.")
-        variable = cp.Variable(
-            full, name=f"{self.name}.{name}", bounds=[lower, upper] if bounded else None, **kept
-        )
+        variable = cp.Variable(full, name=f"{self.name}.{name}", bounds=[lower, upper] if bounded else None, **kept)
         self.variables[name] = variable
         self._owners[variable.id] = Owner(self, name, unit)
         return variable

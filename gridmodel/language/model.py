@@ -118,7 +118,9 @@ class Model:
             rows = [variable] if party.size is None else [variable[i] for i in range(party.size)]
             members.extend(rows)
         if len(members) < 2:
-            raise UnknownNameError(f"agree({first!r}) needs two agents with a variable of this name, found {len(members)}.")
+            raise UnknownNameError(
+                f"agree({first!r}) needs two agents with a variable of this name, found {len(members)}."
+            )
         self._chain(first, members)
 
     def connect(self, graph: Any, coordinator: bool = True) -> None:

@@ -49,8 +49,10 @@ class AffineVector:
             Shape (N, entries), or (1, entries) where no entry depends on a parameter or N = 1.
         """
         constant = np.asarray(self.map @ theta[:, 0])
+        if theta.shape[1] == 1:
+            return constant[None, :]
         varies, part = self._varying
-        if theta.shape[1] == 1 or not len(varies):
+        if not len(varies):
             return constant[None, :]
         out = np.empty((theta.shape[1], len(constant)))
         out[:] = constant
@@ -90,9 +92,14 @@ def affine_matrix(shape: tuple[int, int], row: Ints, col: Ints, entries: Any) ->
         row, col: positions, shape (entries,).
         entries: shape (entries, parameters + 1).
     """
-    key = row.astype(np.int64) * max(shape[1], 1) + col
-    unique, inverse = np.unique(key, return_inverse=True)
-    gather = sp.csr_array((np.ones(len(key)), (inverse, np.arange(len(key)))), shape=(len(unique), len(key)))
-    width = max(shape[1], 1)
-    place = [(unique // width).astype(np.intp), (unique % width).astype(np.intp)]
-    return AffineMatrix(shape, place[0], place[1], AffineVector(sp.csr_array(gather @ sp.csr_array(entries))))
+    place = sp.coo_array((np.arange(len(row)), (row, col)), shape=shape).tocsr()
+    rows = sp.csr_array(entries)
+    if place.nnz == len(row):
+        place.sort_indices()
+        rows = rows[place.data]
+    else:  # positions met twice
+        _, inverse = np.unique(row.astype(np.int64) * max(shape[1], 1) + col, return_inverse=True)
+        rows = sp.csr_array((np.ones(len(row)), (inverse, np.arange(len(row)))), shape=(place.nnz, len(row))) @ rows
+        place.sort_indices()
+    sorted_row = np.repeat(np.arange(shape[0]), np.diff(place.indptr))
+    return AffineMatrix(shape, sorted_row, place.indices.astype(np.intp), AffineVector(sp.csr_array(rows)))

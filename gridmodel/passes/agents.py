@@ -10,146 +10,140 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from gridmodel.errors import DataError
-from gridmodel.language.declared import AbstractParty, Cost
-from gridmodel.passes.template import ParameterSource, Template, lower_template, read_parameter
-from gridmodel.passes.walk import Leaves, divisors, freeze, rebuild, walk
+from gridmodel.language.declared import AbstractParty
+from gridmodel.passes.affine import ParameterSource
+from gridmodel.passes.data import check_finite, fixed_source, is_finite, read_value
+from gridmodel.passes.template import Statements, Template, check_convex, limit_labels, lower_template, not_affine
+from gridmodel.passes.walk import Leaves, freeze, rebuild, walk
 
-__all__ = ["check_finite", "finite_or_error", "lower_agents", "slot_parameter"]
+__all__ = ["lower_agents", "lower_apart"]
 
 Floats = NDArray[np.float64]
+Group = list[tuple[AbstractParty, Leaves]]
 
 
 def lower_agents(agents: Sequence[AbstractParty]) -> list[Template]:
     """Groups agents by structure and canonicalises one of each group.
 
-    Constants that differ within a group become parameters of the representative; where that would break DPP,
-    agents are grouped by their constants' values instead.
+    Constants that differ within a group, and expressions of parameters, become parameters of the representative;
+    where cvxpy refuses that, agents are grouped by their constants' values instead.
+
+    Raises:
+        CurvatureError: a cost or limit that is not DCP.
+        DataError: a constant that is not finite.
     """
-    groups: dict[Any, list[tuple[AbstractParty, Leaves]]] = {}
+    groups: dict[Any, Group] = {}
     for agent in agents:
         leaves = Leaves({v.id: k for k, v in enumerate(agent.variables.values())})
         key = (
             tuple([_variable_key(name, v) for name, v in agent.variables.items()]),
             tuple([walk(cost.expression, leaves) for cost in agent.costs]),
-            tuple([(limit.name, walk(limit.constraint, leaves)) for limit in agent.limits]),
+            tuple([walk(limit.constraint, leaves) for limit in agent.limits]),
+            tuple(limit_labels(agent)),
         )
+        if not all(is_finite(leaf) for leaf in leaves.free if not isinstance(leaf, cp.Expression)):
+            check_finite(agent)
         groups.setdefault(key, []).append((agent, leaves))
     return [template for group in groups.values() for template in _lower_group(group)]
 
 
+def lower_apart(party: AbstractParty) -> Template:
+    """One agent, or a fleet of one, by itself.
+
+    Raises:
+        CurvatureError: a cost or limit that is not DCP, or not affine in its parameters (DPP).
+    """
+    check_convex(party)
+    statements = _statements(party).lifted()
+    if statements is None:
+        raise not_affine(party)
+    axis = None if party.size is None else 0
+    return lower_template([party], statements, [], [axis] * len(party.limits))
+
+
 def _variable_key(name: str, variable: cp.Variable) -> tuple[Any, ...]:
-    kept = tuple(k for k in ("symmetric", "PSD", "NSD") if variable.attributes[k])
-    return (name, variable.shape, variable.is_nonneg(), variable.is_nonpos(), kept)
+    return (name, variable.shape, *(key for key in ("symmetric", "PSD", "NSD") if variable.attributes[key]))
 
 
-def _lower_group(group: list[tuple[AbstractParty, Leaves]]) -> list[Template]:
-    agent, leaves = group[0]
+def _statements(party: AbstractParty) -> Statements:
+    costs = [cp.sum(cost.expression) for cost in party.costs]
+    return Statements(costs, [limit.constraint for limit in party.limits], [], list(party.variables.values()))
+
+
+def _lower_group(group: Group) -> list[Template]:
+    agent = group[0][0]
+    found = _with_slots(group)
+    if found is not None:
+        statements, sources = found
+        return [lower_template([party for party, _ in group], statements, sources, [None] * len(agent.limits))]
+    if len(group) == 1:
+        return [lower_apart(agent)]
+    parts: dict[Any, Group] = {}
     for party, met in group:
-        check_finite(party, met)
-    costs = [cost.expression for cost in agent.costs]
-    limits = [limit.constraint for limit in agent.limits]
-    slots: list[Any] = [None] * len(leaves.constants)
+        parts.setdefault(tuple(map(freeze, met.free)), []).append((party, met))
+    if len(parts) == 1:
+        return [lower_apart(party) for party, _ in group]
+    return [template for part in parts.values() for template in _lower_group(part)]
+
+
+def _with_slots(group: Group) -> tuple[Statements, list[ParameterSource]] | None:
+    """The representative with parameters for what differs; None where it would not be DPP."""
+    agent, leaves = group[0]
     sources: list[ParameterSource] = []
-    if len(group) > 1:
-        under_division: list[int] = []
-        count = 0
-        for item in [*costs, *limits]:
-            count = divisors(item, count, under_division)
-        for k in range(len(slots)):
-            slot = _vary([met.constants[k] for _, met in group], k in under_division)
-            if slot is not None:
-                slots[k], source = slot
-                sources.append(source)
-        own = {v.id: v for v in agent.variables.values()}
-        kept = {p.id: p for p in leaves.parameters}
-        # One list of slots serves all items in turn, in the order in which walk met the constants.
-        items, used = [], 0
-        for item in [*costs, *limits]:
-            copied = rebuild(item, own, kept, slots[used:])
-            used = divisors(item, used, [])
-            items.append(copied)
-        if not all(item.is_dpp() for item in items):
-            parts: dict[Any, list[tuple[AbstractParty, Leaves]]] = {}
-            for party, met in group:
-                parts.setdefault(tuple(freeze(c) for c in met.constants), []).append((party, met))
-            if len(parts) > 1:
-                return [template for part in parts.values() for template in _lower_group(part)]
-        costs, limits = items[: len(costs)], items[len(costs) :]
-    for k, parameter in enumerate(leaves.parameters):
-        sources.append(ParameterSource(parameter.id, _reader([met.parameters[k] for _, met in group], group)))
-    members = [(party, 0) for party, _ in group]
-    pairs = list(zip(limits, agent.limits, strict=True))
-    return [lower_template(members, costs, pairs, sources, list(agent.variables.values()))]
+
+    def slot(k: int, reciprocal: bool) -> cp.Expression | None:
+        made = _slot([met.free[k] for _, met in group], [party.name for party, _ in group], reciprocal)
+        if made is None:
+            return None
+        sources.append(made[1])
+        return made[0]
+
+    original = _statements(agent)
+    if len(group) == 1 and not any(isinstance(leaf, cp.Expression) for leaf in leaves.free):
+        statements = original
+    else:
+        own, at = {v.id: v for v in original.variables}, [0]
+        try:
+            costs = [cp.sum(rebuild(cost.expression, own, slot, at)) for cost in agent.costs]
+            limits = [rebuild(limit.constraint, own, slot, at) for limit in agent.limits]
+        except ValueError:
+            return None
+        statements = Statements(costs, limits, [], original.variables)
+    lifted = statements.lifted()
+    return None if lifted is None else (lifted, sources)
 
 
-def _vary(values: list[Any], reciprocal: bool) -> tuple[cp.Parameter, ParameterSource] | None:
-    """A parameter for a constant that differs between agents; None where all are equal."""
-    first = values[0]
-    if sp.issparse(first):
+def _slot(leaves: list[Any], names: list[str], reciprocal: bool) -> tuple[cp.Parameter, ParameterSource] | None:
+    """A parameter for leaves that differ between agents or hold parameters; None where all are one constant."""
+    first = leaves[0]
+    if isinstance(first, cp.Expression):
+        return _parametric_slot(leaves, names, reciprocal)
+    if sp.issparse(first) or all(leaf is first for leaf in leaves):
         return None
-    if all(value is first for value in values):
+    rows = np.array([np.asarray(leaf, dtype=np.float64).ravel(order="F") for leaf in leaves])
+    if (rows == rows[0]).all():
         return None
-    stacked = np.array([np.asarray(value, dtype=np.float64).ravel(order="F") for value in values])
-    if (stacked == stacked[0]).all():
-        return None
-    if reciprocal:
-        if (stacked == 0).any():
-            raise DataError("a cost or constraint divides by zero; check the constants.")
-        stacked = 1.0 / stacked
-    return slot_parameter(np.shape(first), stacked)
+    return fixed_source(np.shape(first), _reciprocal(rows) if reciprocal else rows)
 
 
-def slot_parameter(shape: tuple[int, ...], stacked: Floats) -> tuple[cp.Parameter, ParameterSource]:
-    """A parameter of the representative with fixed values (N, size), its sign declared for DCP."""
-    sign = {"nonneg": True} if (stacked >= 0).all() else ({"nonpos": True} if (stacked <= 0).all() else {})
-    parameter = cp.Parameter(shape, **sign)
+def _parametric_slot(
+    leaves: list[cp.Expression], names: list[str], reciprocal: bool
+) -> tuple[cp.Parameter, ParameterSource]:
+    first = leaves[0]
+    sign = {"nonneg": True} if first.is_nonneg() else {"nonpos": True} if first.is_nonpos() else {}
+    parameter = cp.Parameter(first.shape, None, **sign)
+    return parameter, ParameterSource(parameter.id, _reader(leaves, names, reciprocal))
 
+
+def _reader(leaves: list[cp.Expression], names: list[str], reciprocal: bool) -> Callable[[], Floats]:
     def read() -> Floats:
-        return stacked
-
-    return parameter, ParameterSource(parameter.id, read)
-
-
-def _reader(parameters: list[cp.Parameter], group: list[tuple[AbstractParty, Leaves]]) -> Callable[[], Floats]:
-    names = [party.name for party, _ in group]
-
-    def read() -> Floats:
-        return np.array([read_parameter(p, name).ravel(order="F") for p, name in zip(parameters, names, strict=True)])
+        rows = np.array([read_value(leaf, name).ravel(order="F") for leaf, name in zip(leaves, names, strict=True)])
+        return _reciprocal(rows) if reciprocal else rows
 
     return read
 
 
-def check_finite(party: AbstractParty, leaves: Leaves | None = None) -> None:
-    """Refuses constants that are NaN, infinite or not real.
-
-    Args:
-        party: the agent or fleet.
-        leaves: what a walk over the agent met; left out, all constants of its statements are read.
-
-    Raises:
-        DataError: names the statement.
-    """
-    if leaves is not None and all(map(_finite, leaves.constants)):
-        return
-    for statement in [*party.costs, *party.limits]:
-        kind = "the cost" if isinstance(statement, Cost) else "the constraint"
-        finite_or_error(statement.item, f"{party.name}: {kind} at {statement.place}")
-
-
-def finite_or_error(item: cp.Expression | cp.Constraint, where: str) -> None:
-    """Refuses an expression with a constant that is NaN, infinite or not real.
-
-    Raises:
-        DataError: it holds one.
-    """
-    if not all(_finite(constant.value) for constant in item.constants()):
-        raise DataError(
-            f"{where} holds a constant that is NaN, infinite or not real; give finite numbers "
-            "(leave a row out, or use bounds=None, where there is no limit)."
-        )
-
-
-def _finite(value: Any) -> bool:
-    data = value.data if sp.issparse(value) else np.asarray(value)
-    return data.dtype.kind in "fiub" and bool(np.isfinite(data).all())
+def _reciprocal(rows: Floats) -> Floats:
+    # A zero becomes infinite here, and an error that names the agent where matrices are checked.
+    with np.errstate(divide="ignore"):
+        return np.asarray(1.0 / rows)

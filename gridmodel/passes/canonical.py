@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from gridmodel.ir.batch import Batch
 from gridmodel.ir.cones import Cones
+from gridmodel.language.values import without_values
 from gridmodel.passes.affine import AffineMatrix, AffineVector, ParameterSource, affine_matrix
 from gridmodel.passes.conerows import cone_rows
 
@@ -135,15 +136,18 @@ def canonicalize(
     problem = _problem(cost, constraints, variables)
     came_in = {v.id for v in problem.variables()}
     reduction = _OwnedDcp2Cone()
-    conic, inverse = reduction.apply(problem)
+    with without_values(problem.variables()):
+        conic, inverse = reduction.apply(problem)
     kept = {c.id for c in conic.constraints}
     attributes = CvxAttr2Constr(reduce_bounds=False)
     plain, _ = attributes.apply(conic)
-    program, _ = ConeMatrixStuffing(quad_obj=True).apply(plain)
+    with warnings.catch_warnings():
+        # cvxpy says which of its backends it takes for atoms that the default one lacks.
+        warnings.filterwarnings("ignore", message=".*CPP backend.*")
+        program, _ = ConeMatrixStuffing(quad_obj=True).apply(plain)
     renamed = {old.id: new.id for old, new in attributes._variables.items()}
 
-    columns, user, place = _places(program, variables)
-    width = int(program.x.size)
+    columns, user, width, place = _places(program, variables)
     lower, upper = np.full(width, -np.inf), np.full(width, np.inf)
     for name, variable in program.id_to_var.items():
         if name not in came_in:
@@ -167,7 +171,7 @@ def canonicalize(
     # Equations and inequalities keep their places; a cone's rows have no meaning one by one.
     rows_of = {c.id: spans.get(inverse.cons_id_map[c.id], np.empty(0, dtype=np.intp)) for c in problem.constraints}
     rows_of = {key: rows[rows < plain_rows] for key, rows in rows_of.items()}
-    P, q, rows, constant = _matrices(program, place, sorted_rows.order)
+    P, q, rows, constant = _matrices(program, width, place, sorted_rows.order)
     parameters = {
         p: (int(program.param_id_to_col[p]), int(program.param_id_to_size[p])) for p in program.id_to_param
     }
@@ -194,19 +198,84 @@ def _problem(
         return cp.Problem(cp.Minimize(cost), list(constraints))
 
 
-def _places(program: Any, variables: Sequence[cp.Variable]) -> tuple[dict[int, tuple[int, int]], int, Ints]:
-    """Columns of the given variables, their number, and the place of each of cvxpy's columns."""
+def _places(program: Any, variables: Sequence[cp.Variable]) -> tuple[dict[int, tuple[int, int]], int, int, Ints]:
+    """Columns of the given variables, their number, the number of all, and the place of each of cvxpy's columns."""
     columns: dict[int, tuple[int, int]] = {}
     start = 0
     for variable in variables:
         columns[variable.id] = (start, variable_columns(variable))
         start += columns[variable.id][1]
-    width = int(program.x.size)
-    place = np.full(width, -1, dtype=np.intp)
+    place = np.full(int(program.x.size), -1, dtype=np.intp)
     for name, (first, size) in columns.items():
         if name in program.var_id_to_col:
             at = int(program.var_id_to_col[name])
             place[at : at + size] = first + np.arange(size)
     others = np.flatnonzero(place < 0)
     place[others] = start + np.arange(len(others))
-    return columns, start, place
+    return columns, start, start + len(others), place
+
+
+def _births(
+    born: list[tuple[list[int], set[int]]], program: Any, renamed: dict[int, int], place: Ints, user: int
+) -> tuple[tuple[Ints, ...], dict[int, int]]:
+    """Auxiliary columns of each call, and the call of each constraint."""
+    births: list[Ints] = []
+    maker_of: dict[int, int] = {}
+    for constraints, fresh in born:
+        spans = [np.empty(0, dtype=np.intp)]
+        for variable in fresh:
+            name = renamed.get(variable, variable)
+            if name in program.var_id_to_col:
+                start = int(program.var_id_to_col[name])
+                spans.append(place[start : start + program.id_to_var[name].size])
+        columns = np.concatenate(spans)
+        maker_of.update(dict.fromkeys(constraints, len(births)))
+        births.append(columns[columns >= user])
+    return tuple(births), maker_of
+
+
+def _matrices(
+    program: Any, width: int, place: Ints, order: sp.csr_array | None
+) -> tuple[AffineMatrix, AffineVector, AffineMatrix, AffineVector]:
+    """P, q with the offset last, the rows and their constants; columns and rows in our order."""
+    total, theta = int(program.constr_size), int(program.total_param_size) + 1
+    source = program.q.tocsr()
+    wide = np.concatenate([place, [width]])
+    back = sp.csr_array((np.ones(len(wide)), (wide, np.arange(len(wide)))), shape=(width + 1, len(wide)))
+    q = AffineVector(sp.csr_array(back @ source))
+    row, col, entries = _entries(program.reduced_P, theta)
+    P = affine_matrix((width, width), place[row], place[col], entries)
+    row, col, entries = _entries(program.reduced_A, theta)
+    count = total
+    if order is not None:
+        count = order.shape[0]
+        row, col, entries = _reordered(order, row, col, entries)
+    last = col == len(place)
+    to_row = sp.csr_array((np.ones(last.sum()), (row[last], np.flatnonzero(last))), shape=(count, len(row)))
+    constant = AffineVector(sp.csr_array(to_row @ entries))
+    rows = affine_matrix((count, width), row[~last], place[col[~last]], entries[np.flatnonzero(~last)])
+    return P, q, rows, constant
+
+
+def _entries(reduced: Any, theta: int) -> tuple[Ints, Ints, sp.csr_array]:
+    """Positions and coefficients of a matrix as cvxpy keeps it, the last column being the constant."""
+    reduced.cache()
+    if reduced.problem_data_index is None or reduced.reduced_mat is None:
+        none = np.empty(0, dtype=np.intp)
+        return none, none, sp.csr_array((0, theta))
+    indices, indptr, _ = reduced.problem_data_index
+    col = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    return np.asarray(indices, dtype=np.intp), col.astype(np.intp), sp.csr_array(reduced.reduced_mat)
+
+
+def _reordered(order: sp.csr_array, row: Ints, col: Ints, entries: sp.csr_array) -> tuple[Ints, Ints, sp.csr_array]:
+    """Entries of order @ matrix, one for each pair of a term of ``order`` and an entry of the row that it takes."""
+    coo = order.tocoo()
+    by_source = np.argsort(row, kind="stable")
+    first = np.searchsorted(row[by_source], coo.col, side="left")
+    repeat = np.searchsorted(row[by_source], coo.col, side="right") - first
+    term = np.repeat(np.arange(len(repeat)), repeat)
+    within = np.arange(len(term)) - np.repeat(np.cumsum(repeat) - repeat, repeat)
+    chosen = by_source[first[term] + within]
+    weight = sp.diags_array(coo.data[term], format="csr")
+    return coo.row[term].astype(np.intp), col[chosen], sp.csr_array(weight @ entries[chosen])

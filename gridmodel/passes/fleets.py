@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import cvxpy as cp
 
-from gridmodel.language.declared import AbstractParty, Limit
-from gridmodel.passes.agents import check_finite
+from gridmodel.language.declared import AbstractParty
+from gridmodel.passes.agents import lower_apart
+from gridmodel.passes.data import check_finite
+from gridmodel.passes.rowcosts import row_cost
 from gridmodel.passes.rows import NotRowwise, RowMaker
-from gridmodel.passes.template import Template, lower_template
+from gridmodel.passes.template import Statements, Template, lower_template
 
-__all__ = ["empty_fleet", "lower_fleet"]
+__all__ = ["empty_fleet", "lower_fleet", "row_maker"]
 
 
 def lower_fleet(fleet: AbstractParty) -> Template | None:
@@ -19,36 +21,27 @@ def lower_fleet(fleet: AbstractParty) -> Template | None:
         CurvatureError: a cost or limit that is not DCP.
         DataError: a constant that is not finite.
     """
-    assert fleet.size is not None
     check_finite(fleet)
-    maker = _maker(fleet)
+    if fleet.size == 1:
+        return lower_apart(fleet)
+    maker = row_maker(fleet)
     try:
-        costs = [maker.cost(cost.expression) for cost in fleet.costs]
-        limits = [(maker.constraint(limit.constraint), limit) for limit in fleet.limits]
+        costs = [row_cost(maker, cost.expression) for cost in fleet.costs]
+        limits = [maker.constraint(limit.constraint) for limit in fleet.limits]
     except NotRowwise:
         return None
-    if not all(item.is_dpp() or not item.is_dcp() for item in [*costs, *(c for c, _ in limits)]):
+    statements = Statements(costs, [limit for limit, _ in limits], [], list(maker.variables.values())).lifted()
+    if statements is None:
         return None
-    return _template(fleet, maker, costs, limits)
+    return lower_template([fleet], statements, maker.sources, [axis for _, axis in limits])
 
 
 def empty_fleet(fleet: AbstractParty) -> Template:
     """The template of a fleet's columns alone; its statements are canonicalised elsewhere, as a whole."""
-    return _template(fleet, _maker(fleet), [], [])
+    return lower_template([fleet], Statements([], [], [], list(row_maker(fleet).variables.values())), [], [])
 
 
-def _maker(fleet: AbstractParty) -> RowMaker:
-    assert fleet.size is not None
-    rows = {}
-    for variable in fleet.variables.values():
-        signs = {"nonneg": True} if variable.is_nonneg() else ({"nonpos": True} if variable.is_nonpos() else {})
-        rows[variable.id] = cp.Variable((1, *variable.shape[1:]), name=variable.name(), **signs)
-    shared = {p.id for p in fleet.parameters.values() if p.ndim == 0 or p.id in fleet.shared}
-    return RowMaker(fleet.size, fleet.name, rows, shared)
-
-
-def _template(
-    fleet: AbstractParty, maker: RowMaker, costs: list[cp.Expression], limits: list[tuple[cp.Constraint, Limit]]
-) -> Template:
-    members = [(fleet, row) for row in range(fleet.size or 1)]
-    return lower_template(members, costs, limits, maker.sources, list(maker.variables.values()))
+def row_maker(fleet: AbstractParty) -> RowMaker:
+    """Rewrites expressions of a fleet for one row, over fresh variables in the order declared."""
+    rows = {v.id: cp.Variable((1, *v.shape[1:]), name=v.name()) for v in fleet.variables.values()}
+    return RowMaker(fleet.size or 1, fleet.name, rows)

@@ -1,8 +1,9 @@
 """Rewrites the rows of blocks until only equations, bounds and true cones are left.
 
-Rows with a single variable become bounds; an auxiliary that one equation expresses by one variable is substituted;
-other inequalities a'x + b >= 0 become a'x - s = -b with a slack column s >= 0; a quadratic form that is not
-diagonal becomes a diagonal one over added columns t = F'x.
+Rows with a single variable become bounds; an auxiliary with equal bounds becomes a number; one that one equation
+expresses by one variable is substituted; other inequalities a'x + b >= 0 become a'x - s = -b with a slack column
+s >= 0; in blocks without cones a quadratic form that is not diagonal becomes a diagonal one over added columns.
+Rows of limits that the user named stay rows, so that they have multipliers to report.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from gridmodel.ir.batch import Batch
 from gridmodel.ir.cones import Cones
 from gridmodel.ir.stack import Stack
 from gridmodel.passes.blocks import Blocks
+from gridmodel.passes.diagonal import diagonalise
 
 __all__ = ["Conflict", "Presolved", "presolve"]
 
@@ -54,6 +56,7 @@ def presolve(blocks: Blocks, labels: Sequence[str]) -> Presolved:
     work = _Work(blocks)
     work.empty_rows()
     work.bounds()
+    work.fix()
     work.substitute()
     return work.finish(labels)
 
@@ -66,8 +69,8 @@ class _Work:
         self.rows = blocks.rows
         self.count = self.rows.shape[0]
         self.width = blocks.q.shape[1]
-        self.lower, self.upper = blocks.lower.copy(), blocks.upper.copy()
-        self.q, self.offset = blocks.q.copy(), blocks.offset.copy()
+        self.lower, self.upper = blocks.lower, blocks.upper
+        self.q, self.offset, self.constant = blocks.q, blocks.offset, blocks.constant
         self.keep_row = np.ones(self.count, dtype=bool)
         self.keep_col = np.ones(self.width, dtype=bool)
         self.extra_diagonal: list[tuple[Ints, Floats]] = []
@@ -75,6 +78,8 @@ class _Work:
         self.protected = np.zeros(self.count, dtype=bool)
         for at in blocks.named.values():
             self.protected[at] = True
+        self.in_coupling = np.zeros(self.width, dtype=bool)
+        self.in_coupling[blocks.C.col] = True
         self.entries = np.bincount(self.rows.row, minlength=self.count)
         self.plain = blocks.zero + blocks.cones.nonneg
         self.diagonal = blocks.P.diagonal_only
@@ -82,25 +87,37 @@ class _Work:
     def empty_rows(self) -> None:
         """Rows without variables: true, or a conflict."""
         for row in np.flatnonzero(self.entries[: self.plain] == 0):
-            value = self.blocks.constant[:, row]
-            bad = np.abs(value) > _TOLERANCE if row < self.blocks.zero else value < -_TOLERANCE
-            for i in np.flatnonzero(bad):
-                self.conflicts.append(Conflict(int(self.blocks.block[i]), "a limit without variables is false"))
+            self._judge(int(row), np.ones(self.blocks.size, dtype=bool))
             self.keep_row[row] = self.protected[row]
 
+    def _judge(self, row: int, empty: Bools) -> None:
+        """Notes the blocks of which a row without variables is false."""
+        value = self.constant[:, row]
+        size = _TOLERANCE * np.maximum(1.0, np.abs(value))
+        bad = np.abs(value) > size if row < self.blocks.zero else value < -size
+        for i in np.flatnonzero(bad & empty):
+            self.conflicts.append(Conflict(int(self.blocks.block[i]), "a limit without variables is false"))
+
     def bounds(self) -> None:
-        """Rows with one variable."""
-        single = np.flatnonzero((self.entries[self.rows.row] == 1) & (self.rows.row < self.plain))
+        """Rows with one variable; where its factor is zero the row is true or false by itself."""
+        alone = (self.entries == 1) & ~self.protected
+        alone[self.plain :] = False
+        single = np.flatnonzero(alone[self.rows.row])
+        if len(single):
+            self.lower, self.upper = self.lower.copy(), self.upper.copy()
         for k in single:
             row, col = int(self.rows.row[k]), int(self.rows.col[k])
-            a, b = self.rows.data[:, k], self.blocks.constant[:, row]
-            if self.protected[row] or (a == 0).any():
-                continue
-            at = -b / a
-            if row < self.blocks.zero:
-                self._narrow(col, at, at)
-            else:
-                self._narrow(col, np.where(a > 0, at, -np.inf), np.where(a < 0, at, np.inf))
+            a, b = np.broadcast_to(self.rows.data[:, k], self.blocks.size), self.constant[:, row]
+            there = a != 0
+            at = np.divide(-b, a, out=np.zeros_like(b), where=there)
+            equal = row < self.blocks.zero
+            self._narrow(
+                col,
+                np.where(there & (equal | (a > 0)), at, -np.inf),
+                np.where(there & (equal | (a < 0)), at, np.inf),
+            )
+            if not there.all():
+                self._judge(row, ~there)
             self.keep_row[row] = False
 
     def _narrow(self, col: int, lower: Floats, upper: Floats) -> None:
@@ -114,6 +131,25 @@ class _Work:
         self.lower[:, col] = np.where(low > high, middle, low)
         self.upper[:, col] = np.where(low > high, middle, high)
 
+    def fix(self) -> None:
+        """Auxiliaries with equal bounds in all blocks: their terms become constants."""
+        known = (self.lower == self.upper).all(axis=0) & ~self.in_coupling
+        known[: self.blocks.user] = False
+        if not known.any():
+            return
+        P, rows, x = self.blocks.P, self.rows, np.where(known, self.lower, 0.0)
+        slope = P.dot(x)
+        self.offset = self.offset + np.einsum("ij,ij->i", self.q + 0.5 * slope, x)
+        self.q = self.q + slope
+        self.constant = self.constant + rows.dot(x)
+        gone = known[rows.col]
+        self.entries -= np.bincount(rows.row[gone], minlength=self.count)
+        self.rows = Batch(rows.shape, rows.row[~gone], rows.col[~gone], rows.data[:, ~gone], rows.size)
+        self.keep_col[known] = False
+        for row in np.flatnonzero((self.entries[: self.plain] == 0) & self.keep_row[: self.plain]):
+            self._judge(int(row), np.ones(self.blocks.size, dtype=bool))
+            self.keep_row[row] = self.protected[row]
+
     def substitute(self) -> None:
         """Auxiliaries t with one equation a t + c x_j + b = 0 and a separable cost: t = -(c x_j + b)/a."""
         if not self.diagonal:
@@ -122,9 +158,7 @@ class _Work:
         live = self.keep_row[rows.row]
         used = np.bincount(rows.col[live], minlength=self.width)
         free = np.isneginf(self.lower).all(axis=0) & np.isposinf(self.upper).all(axis=0)
-        in_coupling = np.zeros(self.width, dtype=bool)
-        in_coupling[blocks.C.col] = True
-        may = free & (used == 1) & ~in_coupling
+        may = free & (used == 1) & ~self.in_coupling
         may[: blocks.user] = False
         two = (self.entries == 2) & self.keep_row & ~self.protected
         two[blocks.zero :] = False
@@ -142,11 +176,12 @@ class _Work:
         row, at, other = (np.array(part, dtype=np.intp) for part in zip(*pairs, strict=True))
         t, j = rows.col[at], rows.col[other]
         slope = -rows.data[:, other] / rows.data[:, at]
-        shift = -blocks.constant[:, row] / rows.data[:, at]
+        shift = -self.constant[:, row] / rows.data[:, at]
         curve = blocks.P.diagonal()[:, t]
         linear = self.q[:, t]
+        self.q = self.q.copy()
         np.add.at(self.q, (slice(None), j), linear * slope + curve * slope * shift)
-        self.offset += (linear * shift + 0.5 * curve * shift**2).sum(axis=1)
+        self.offset = self.offset + (linear * shift + 0.5 * curve * shift**2).sum(axis=1)
         self.extra_diagonal.append((j, curve * slope**2))
         self.keep_col[t] = False
         self.keep_row[row] = False
@@ -171,9 +206,8 @@ class _Work:
             np.concatenate([self.rows.data[:, inside], np.full((shared, slacks), -1.0)], axis=1),
             size,
         )
-        lower = np.concatenate([self.lower[:, self.keep_col], np.zeros((size, slacks))], axis=1)
-        upper = np.concatenate([self.upper[:, self.keep_col], np.full((size, slacks), np.inf)], axis=1)
-        q = np.concatenate([self.q[:, self.keep_col], np.zeros((size, slacks))], axis=1)
+        lower, upper = self._columns(self.lower, slacks, 0.0), self._columns(self.upper, slacks, np.inf)
+        q = self._columns(self.q, slacks, 0.0)
         group = blocks.group[self.keep_col]
         start = int(group.max()) + 1 if len(group) else 0
         group = np.concatenate([group, start + np.arange(slacks)])
@@ -181,7 +215,7 @@ class _Work:
         stack = Stack(
             labels=list(labels),
             P=self._quadratic(new_col, width + slacks),
-            q=q, offset=self.offset, A=A, b=-blocks.constant[:, source], lower=lower, upper=upper,
+            q=q, offset=self.offset, A=A, b=-self.constant[:, source], lower=lower, upper=upper,
             G=G, h=h, cones=cones,
             C=Batch.build(
                 (blocks.C.shape[0], width + slacks), blocks.C.row, new_col[blocks.C.col], blocks.C.data, size
@@ -189,12 +223,20 @@ class _Work:
             rows=blocks.slots, group=group,
         )  # fmt: skip
         if stack.is_qp and not stack.P.diagonal_only:
-            stack = _diagonalise(stack)
+            stack = diagonalise(stack)
         named = {}
         for name, at in blocks.named.items():
-            if (new_row[at] >= 0).all():
-                named[name] = (new_row[at], 1.0 if (at < blocks.zero).all() else -1.0)
+            named[name] = (new_row[at], 1.0 if (at < blocks.zero).all() else -1.0)
         return Presolved(stack, named, tuple(self.conflicts))
+
+    def _columns(self, array: Floats, slacks: int, value: float) -> Floats:
+        """The columns that stay, and ``value`` for slacks."""
+        if slacks == 0 and self.keep_col.all():
+            return array
+        kept = np.flatnonzero(self.keep_col)
+        out = np.full((len(array), len(kept) + slacks), value)
+        out[:, : len(kept)] = array if len(kept) == self.width else array[:, kept]
+        return out
 
     def _quadratic(self, new_col: Ints, width: int) -> Batch:
         P = self.blocks.P
@@ -211,7 +253,7 @@ class _Work:
     def _cone_rows(self, new_col: Ints, width: int) -> tuple[Batch, Floats, Cones]:
         old = self.blocks.cones
         cones = Cones(0, old.soc, old.psd, old.exp, old.pow3d)
-        inside = self.rows.row >= self.plain
+        inside = (self.rows.row >= self.plain) & self.keep_col[self.rows.col]
         G = Batch.build(
             (cones.rows, width),
             self.rows.row[inside] - self.plain,
@@ -219,48 +261,5 @@ class _Work:
             self.rows.data[:, inside],
             self.blocks.size,
         )
-        return G, self.blocks.constant[:, self.plain :], cones
+        return G, np.ascontiguousarray(self.constant[:, self.plain :]), cones
 
-
-def _diagonalise(stack: Stack) -> Stack:
-    """P = F F' over the columns it touches becomes 1/2 |t|^2 with added columns t = F'x."""
-    touched = np.unique(stack.P.row)
-    count = len(touched)
-    place = np.full(stack.columns, -1, dtype=np.intp)
-    place[touched] = np.arange(count)
-    dense = np.zeros((len(stack.P.data), count, count))
-    dense[:, place[stack.P.row], place[stack.P.col]] = stack.P.data
-    values, vectors = np.linalg.eigh(0.5 * (dense + dense.transpose(0, 2, 1)))
-    values = np.maximum(values, 0.0)
-    needed = (values > 1e-12 * values.max(axis=1, keepdims=True)).any(axis=0)
-    values, factor = values[:, needed], vectors[:, :, needed]
-    rank, width = int(needed.sum()), stack.columns
-    depth = max(len(stack.A.data), len(values))
-    rows = np.repeat(np.arange(rank), count)
-    cols = np.tile(touched, rank)
-    entries = factor.transpose(0, 2, 1).reshape(len(values), -1)
-    A = Batch.build(
-        (stack.A.shape[0] + rank, width + rank),
-        np.concatenate([stack.A.row, stack.A.shape[0] + rows, stack.A.shape[0] + np.arange(rank)]),
-        np.concatenate([stack.A.col, cols, width + np.arange(rank)]),
-        np.concatenate(
-            [
-                np.broadcast_to(stack.A.data, (depth, stack.A.nnz)),
-                np.broadcast_to(entries, (depth, entries.shape[1])),
-                np.full((depth, rank), -1.0),
-            ],
-            axis=1,
-        ),
-        stack.size,
-    )
-    pad = np.zeros((stack.size, rank))
-    free = np.full((stack.size, rank), np.inf)
-    P = Batch.build((width + rank,) * 2, width + np.arange(rank), width + np.arange(rank), values, stack.size)
-    start = int(stack.group.max()) + 1
-    return Stack(
-        stack.labels, P, np.concatenate([stack.q, pad], axis=1), stack.offset, A,
-        np.concatenate([stack.b, pad], axis=1), np.concatenate([stack.lower, -free], axis=1),
-        np.concatenate([stack.upper, free], axis=1), Batch.empty(0, width + rank, stack.size), stack.h, stack.cones,
-        Batch(  (stack.C.shape[0], width + rank), stack.C.row, stack.C.col, stack.C.data, stack.size),
-        stack.rows, np.concatenate([stack.group, start + np.arange(rank)]),
-    )  # fmt: skip

@@ -1,40 +1,45 @@
 """The expression of one row of a fleet, so that one row is canonicalised however many agents there are.
 
-Every node of the user's expression is either *rowed* (its first axis counts the agents) or shared. Rules are kept
-for the atoms met in practice; any other raises ``NotRowwise`` and the fleet is canonicalised as a whole.
+Every node that holds variables has one axis that counts the agents; the node of one row has length 1 there. Nodes
+without variables are cut where broadcasting lays them along that axis. Rules are kept for the atoms met in practice;
+any other raises ``NotRowwise`` and the fleet is canonicalised as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import cvxpy as cp
 import numpy as np
-import scipy.sparse as sp
 from cvxpy.atoms.affine.add_expr import AddExpression
 from cvxpy.atoms.affine.binary_operators import DivExpression, MulExpression, multiply
 from cvxpy.atoms.affine.broadcast_to import broadcast_to
+from cvxpy.atoms.affine.concatenate import Concatenate
 from cvxpy.atoms.affine.hstack import Hstack
-from cvxpy.atoms.affine.index import index
+from cvxpy.atoms.affine.index import index, special_index
 from cvxpy.atoms.affine.promote import Promote
-from cvxpy.atoms.affine.sum import Sum
+from cvxpy.atoms.affine.transpose import transpose
 from cvxpy.atoms.affine.unary_operators import NegExpression
+from cvxpy.atoms.affine.vstack import Vstack
 from cvxpy.atoms.axis_atom import AxisAtom
 from cvxpy.atoms.elementwise.elementwise import Elementwise
-from cvxpy.atoms.norm1 import norm1
+from cvxpy.atoms.max import max as Max
+from cvxpy.atoms.norm_inf import norm_inf
 from cvxpy.atoms.quad_over_lin import quad_over_lin
-from cvxpy.constraints import SOC, Equality, ExpCone, Inequality
+from cvxpy.constraints import SOC, Equality, ExpCone, Inequality, NonNeg, NonPos, Zero
 from cvxpy.expressions.constants import Constant
 from numpy.typing import NDArray
 
-from gridmodel.passes.agents import slot_parameter
-from gridmodel.passes.template import ParameterSource, by_rows, read_parameter
+from gridmodel.passes.affine import ParameterSource
+from gridmodel.passes.data import by_rows, fixed_source, read_value
 
-__all__ = ["NotRowwise", "RowMaker"]
+__all__ = ["NotRowwise", "Row", "RowMaker"]
 
 Floats = NDArray[np.float64]
+Row = tuple[Any, int]
+"""The expression of one row, and the axis that counts the agents."""
 
 
 class NotRowwise(Exception):
@@ -43,202 +48,218 @@ class NotRowwise(Exception):
 
 @dataclass
 class RowMaker:
-    """Rewrites expressions of a fleet of N agents for its first row.
+    """Rewrites expressions of a fleet of N > 1 agents for one row.
 
     variables: {id of the fleet's variable: variable of one row, shape (1, ...)}.
-    shared: ids of the fleet's parameters without the agents' axis.
     sources: parameters of the row made so far and where their values come from.
     """
 
     size: int
     name: str
     variables: dict[int, cp.Variable]
-    shared: set[int]
     sources: list[ParameterSource] = field(default_factory=list)
-    _parameters: dict[int, cp.Parameter] = field(default_factory=dict)
+    _done: dict[int, Row] = field(default_factory=dict)
 
-    def constraint(self, item: cp.Constraint) -> cp.Constraint:
-        """The constraint of one row, under the same id."""
-        if isinstance(item, (Equality, Inequality)):
-            left, right = self._together(list(item.args))
-            return type(item)(left, right, constr_id=item.constr_id)
-        if isinstance(item, ExpCone):
-            return ExpCone(*self._together(list(item.args)), constr_id=item.constr_id)
-        if isinstance(item, SOC) and item.axis == 1 and item.args[0].shape == (self.size,):
-            scalar, vector = (self._rowed(arg) for arg in item.args)
-            return SOC(scalar, vector, axis=1, constr_id=item.constr_id)
+    def constraint(self, item: cp.Constraint) -> tuple[cp.Constraint, int]:
+        """The constraint of one row, under the same id, and the agents' axis of the user's constraint."""
+        if isinstance(item, Inequality) and isinstance(item.args[0], (Max, norm_inf)) and item.args[0].axis is None:
+            return self._ceiling(item), 0
+        if isinstance(item, (Equality, Inequality, Zero, NonNeg, NonPos, ExpCone)):
+            args, axis = self.together(item.args, np.broadcast_shapes(*(arg.shape for arg in item.args)))
+            return item.copy(args), axis
+        if isinstance(item, SOC) and item.args[0].ndim == 1:
+            vectors, axis = self.row(item.args[1])
+            if axis == item.axis:
+                raise NotRowwise
+            return item.copy([self.beside(item.args[0], 0, 1), vectors]), 0
         raise NotRowwise
 
-    def cost(self, item: cp.Expression) -> cp.Expression:
-        """The cost of one row: a scalar."""
-        if item.shape in ((self.size,), (self.size, 1)) and self.size > 1:
-            return cp.sum(self._rowed(item))
-        return self._scalar(item)
+    def row(self, node: Any) -> Row:
+        """A node with variables, for one row."""
+        found = self._done.get(id(node))
+        if found is None:
+            found = self._done[id(node)] = self._row(node)
+        return found
 
-    def _scalar(self, node: Any) -> Any:
-        """A scalar that separates: the part of one row."""
-        if not node.variables():
-            if node.parameters():
-                raise NotRowwise
-            return Constant(np.asarray(node.value, dtype=float).item() / self.size)
-        kind = type(node)
-        if kind is AddExpression:
-            return sum(self._scalar(arg) for arg in node.args)
-        if kind is NegExpression:
-            return -self._scalar(node.args[0])
-        if kind in (multiply, MulExpression):
-            for factor, term in (node.args, node.args[::-1]):
-                if not factor.variables() and factor.is_scalar():
-                    return self._shared(factor) * self._scalar(term)
-        if kind is DivExpression and not node.args[1].variables() and node.args[1].is_scalar():
-            return self._scalar(node.args[0]) / self._shared(node.args[1])
-        if kind is Sum and node.axis is None:
-            return cp.sum(self._rowed(node.args[0]))
-        if kind is norm1 and node.axis is None:
-            return cp.norm1(self._rowed(node.args[0]))
-        if kind is quad_over_lin and node.args[1].is_constant() and node.args[1].is_scalar():
-            return quad_over_lin(self._rowed(node.args[0]), self._shared(node.args[1]))
-        raise NotRowwise
-
-    def _shared(self, node: Any) -> Any:
-        """A node that must not depend on the row."""
-        rep, rowed = self._row(node)
-        if rowed:
+    def shared(self, node: Any) -> Any:
+        """A node without variables, the same for all rows."""
+        if node.variables():
             raise NotRowwise
-        return rep
+        return node
 
-    def _rowed(self, node: Any) -> Any:
-        """A node whose first axis counts the agents, for one row."""
-        if not node.variables() and not node.parameters():
-            return self._aligned(node, node.ndim)
-        rep, rowed = self._row(node)
-        if not rowed:
+    def together(self, args: Sequence[Any], shape: tuple[int, ...]) -> tuple[list[Any], int]:
+        """Arguments that broadcast to ``shape``, for one row, and the agents' axis of the result."""
+        rows = {k: self.row(arg) for k, arg in enumerate(args) if arg.variables()}
+        axes = {axis + len(shape) - args[k].ndim for k, (_, axis) in rows.items()}
+        if len(axes) != 1:
             raise NotRowwise
-        return rep
-
-    def _together(self, args: list[Any]) -> list[Any]:
-        """Arguments of an elementwise atom, at least one of them rowed; the others broadcast."""
-        depth = max(arg.ndim for arg in args)
-        out, any_rowed = [], False
-        for arg in args:
-            if not arg.variables() and not arg.parameters():
-                out.append(self._aligned(arg, depth))
-                continue
-            rep, rowed = self._row(arg)
-            any_rowed |= rowed
-            if rowed and arg.ndim != depth:
-                raise NotRowwise
-            out.append(rep)
-        if not any_rowed:
+        axis = axes.pop()
+        if shape[axis] != self.size:
             raise NotRowwise
-        return out
+        return [rows[k][0] if k in rows else self.beside(arg, axis, len(shape)) for k, arg in enumerate(args)], axis
 
-    def _aligned(self, node: Any, depth: int) -> Any:
-        """A constant beside rowed arguments of ``depth`` axes: its row where it has one for each agent."""
-        value = node.value
-        if sp.issparse(value):
-            value = value.toarray()
-        array = np.asarray(value, dtype=np.float64)
-        if array.ndim < depth or array.ndim == 0 or array.shape[0] != self.size:
-            return Constant(array)
-        rows = by_rows(array)
-        if (rows == rows[0]).all():
-            return Constant(array[:1])
-        parameter, source = slot_parameter((1, *array.shape[1:]), rows)
+    def beside(self, node: Any, axis: int, depth: int) -> Any:
+        """An argument of an elementwise operation whose result has ``depth`` axes, the agents' one being ``axis``."""
+        if node.variables():
+            return self.row(node)[0]
+        own = axis - (depth - node.ndim)
+        if own < 0 or node.shape[own] != self.size:
+            return node
+        shape = (*node.shape[:own], 1, *node.shape[own + 1 :])
+        if node.parameters():
+            sign = {"nonneg": True} if node.is_nonneg() else {"nonpos": True} if node.is_nonpos() else {}
+            parameter = cp.Parameter(shape, None, **sign)
+            self.sources.append(ParameterSource(parameter.id, self._reader(node, own)))
+            return parameter
+        rows = by_rows(_dense(node.value), own)
+        if (rows[1] == rows[0]).all() and (rows == rows[0]).all():
+            return Constant(rows[0].reshape(shape, order="F"))
+        parameter, source = fixed_source(shape, rows)
         self.sources.append(source)
         return parameter
 
-    def _row(self, node: Any) -> tuple[Any, bool]:
+    def _ceiling(self, item: Inequality) -> cp.Constraint:
+        """max(x) <= c, which is x <= c for every row."""
+        most, limit = item.args
+        if limit.variables() or not limit.is_scalar():
+            raise NotRowwise
+        rep, _ = self.row(most.args[0])
+        return Inequality(cp.abs(rep) if isinstance(most, norm_inf) else rep, limit, constr_id=item.constr_id)
+
+    def _reader(self, node: Any, axis: int) -> Callable[[], Floats]:
+        return lambda: by_rows(read_value(node, self.name), axis)
+
+    def _row(self, node: Any) -> Row:
         if isinstance(node, cp.Variable):
-            return self.variables[node.id], True
-        if isinstance(node, cp.Parameter):
-            return self._parameter(node)
-        if not node.variables() and not node.parameters():
-            return Constant(node.value), False
-        for kind, rule in _RULES:
-            if isinstance(node, kind):
-                return rule(self, node)
+            return self.variables[node.id], 0
+        for kinds, rule in _RULES:
+            if isinstance(node, kinds):
+                expression, axis = rule(self, node)
+                if expression.shape != (*node.shape[:axis], 1, *node.shape[axis + 1 :]):
+                    raise NotRowwise
+                return expression, axis
         raise NotRowwise
 
-    def _parameter(self, node: cp.Parameter) -> tuple[cp.Parameter, bool]:
-        rowed = node.id not in self.shared and node.ndim > 0 and node.shape[0] == self.size
-        if node.id not in self._parameters:
-            signs = {"nonneg": True} if node.is_nonneg() else ({"nonpos": True} if node.is_nonpos() else {})
-            rep = cp.Parameter((1, *node.shape[1:]) if rowed else node.shape, **signs)
-            self._parameters[node.id] = rep
-            self.sources.append(ParameterSource(rep.id, self._reader(node, rowed)))
-        return self._parameters[node.id], rowed
+    def _elementwise(self, node: Any) -> Row:
+        args, axis = self.together(node.args, node.shape)
+        if isinstance(node, DivExpression) and args[1].parameters():
+            return cp.multiply(args[0], self._reciprocal(args[1])), axis
+        return node.copy(args), axis
 
-    def _reader(self, node: cp.Parameter, rowed: bool) -> Callable[[], Floats]:
-        size, name = self.size, self.name
+    def _reciprocal(self, divisor: Any) -> cp.Parameter:
+        """A parameter for one over a parameter of the row, or over an expression of parameters that rows share."""
+        made = [source.read for source in self.sources if source.parameter == divisor.id]
+        read = made[0] if made else lambda: read_value(divisor, self.name).ravel(order="F")[None, :]
+        sign = {"nonneg": True} if divisor.is_nonneg() else {"nonpos": True} if divisor.is_nonpos() else {}
+        reciprocal = cp.Parameter(divisor.shape, None, **sign)
 
-        def read() -> Floats:
-            value = read_parameter(node, name)
-            return by_rows(value) if rowed else np.broadcast_to(value.ravel(order="F"), (size, value.size))
+        def inverse() -> Floats:
+            # A zero becomes infinite here, and an error that names the agent where matrices are checked.
+            with np.errstate(divide="ignore"):
+                return np.asarray(1.0 / read())
 
-        return read
+        self.sources.append(ParameterSource(reciprocal.id, inverse))
+        return reciprocal
 
-    def _elementwise(self, node: Any) -> tuple[Any, bool]:
-        if not any(self._row(arg)[1] for arg in node.args if arg.variables() or arg.parameters()):
-            return node.copy([self._shared(arg) for arg in node.args]), False
-        args = self._together(list(node.args))
-        made_now = not node.args[-1].parameters() and isinstance(args[-1], cp.Parameter)
-        if isinstance(node, DivExpression) and made_now:
-            reciprocal, source = slot_parameter(args[1].shape, 1.0 / self.sources.pop().read())
-            self.sources.append(source)
-            return cp.multiply(args[0], reciprocal), True
-        return node.copy(args), True
-
-    def _matmul(self, node: Any) -> tuple[Any, bool]:
+    def _matmul(self, node: Any) -> Row:
         left, right = node.args
-        if not right.variables() and left.ndim == 2:
-            rep, rowed = self._row(left)
-            return rep @ self._shared(right), rowed
-        if left.is_scalar() or right.is_scalar():
-            return self._elementwise(node)
-        raise NotRowwise
-
-    def _axis(self, node: Any) -> tuple[Any, bool]:
-        rep, rowed = self._row(node.args[0])
-        if not rowed:
-            return node.copy([rep]), False
-        axis = node.axis
-        if axis is None:
+        if left.variables():
+            rep, axis = self.row(left)
+            if left.ndim != 2 or right.ndim > 2 or axis != 0:
+                raise NotRowwise
+            return rep @ self.shared(right), 0
+        rep, axis = self.row(right)
+        if right.ndim != 2 or left.ndim > 2 or axis != 1:
             raise NotRowwise
-        axes = axis if isinstance(axis, tuple) else (axis,)
-        depth = node.args[0].ndim
-        if any(a % depth == 0 for a in axes) or len(node.args) != 1:
-            raise NotRowwise
-        return node.copy([rep]), True
+        return left @ rep, node.ndim - 1
 
-    def _index(self, node: Any) -> tuple[Any, bool]:
-        rep, rowed = self._row(node.args[0])
-        key = node._orig_key if isinstance(node._orig_key, tuple) else (node._orig_key,)
-        if not rowed:
-            return rep[key], False
-        whole = key[0]
+    def _axis(self, node: Any) -> Row:
+        rep, axis = self.row(node.args[0])
+        if node.axis is None or any(arg.variables() for arg in node.args[1:]):
+            raise NotRowwise
+        away = [k % node.args[0].ndim for k in (node.axis if isinstance(node.axis, tuple) else (node.axis,))]
+        if axis in away:
+            raise NotRowwise
+        kept = node.ndim == node.args[0].ndim
+        return node.copy([rep, *node.args[1:]]), axis if kept else axis - sum(k < axis for k in away)
+
+    def _index(self, node: Any) -> Row:
+        rep, axis = self.row(node.args[0])
+        key = _full_key(node._orig_key if isinstance(node, index) else node.key, node.args[0].ndim)
+        # The part of the key for the agents' axis, not counting new axes.
+        where = [k for k, part in enumerate(key) if part is not None][axis]
+        whole = key[where]
         if not (isinstance(whole, slice) and whole.indices(self.size) == (0, self.size, 1)):
             raise NotRowwise
-        return rep[(slice(None), *key[1:])], True
-
-    def _widen(self, node: Any) -> tuple[Any, bool]:
-        rep, rowed = self._row(node.args[0])
-        if node.ndim == 0 or node.shape[0] != self.size or (rowed and node.args[0].ndim != node.ndim):
+        if sum(isinstance(part, (list, np.ndarray)) for part in key) > 1:  # NumPy moves their axes to the front
             raise NotRowwise
-        return cp.broadcast_to(rep, (1, *node.shape[1:])), True
+        dropped = sum(isinstance(part, (int, np.integer)) for part in key[:where])
+        return rep[(*key[:where], slice(None), *key[where + 1 :])], where - dropped
 
-    def _concatenate(self, node: Any) -> tuple[Any, bool]:
-        if any(arg.ndim < 2 for arg in node.args):
+    def _widen(self, node: Any) -> Row:
+        rep, axis = self.row(node.args[0])
+        axis += node.ndim - node.args[0].ndim
+        if node.shape[axis] != self.size:
             raise NotRowwise
-        return node.copy(self._together(list(node.args))), True
+        return cp.broadcast_to(rep, (*node.shape[:axis], 1, *node.shape[axis + 1 :])), axis
+
+    def _transpose(self, node: Any) -> Row:
+        rep, axis = self.row(node.args[0])
+        axes = list(node.axes) if node.axes is not None else list(range(node.ndim))[::-1]
+        return node.copy([rep]), axes.index(axis)
+
+    def _join(self, node: Any) -> Row:
+        """Arguments side by side, along an axis that does not count agents."""
+        flat = node.args[0].ndim == 1
+        if isinstance(node, Vstack):
+            along = 0
+        elif isinstance(node, Hstack):
+            along = 0 if flat else 1
+        else:
+            along = node.axis
+        if along is None:
+            raise NotRowwise
+        rows = [self.row(arg) for arg in node.args if arg.variables()]
+        axes = {axis for _, axis in rows}
+        if len(axes) != 1:
+            raise NotRowwise
+        axis = axes.pop()
+        if flat and isinstance(node, Vstack):
+            return node.copy([self.beside(arg, 0, 1) for arg in node.args]), 1
+        if axis == along % node.ndim:
+            raise NotRowwise
+        return node.copy([self.beside(arg, axis, arg.ndim) for arg in node.args]), axis
+
+    def _quadratic(self, node: Any) -> Row:
+        if node.args[1].variables():
+            raise NotRowwise
+        return self._axis(node)
 
 
-_RULES: tuple[tuple[Any, Callable[[RowMaker, Any], tuple[Any, bool]]], ...] = (
-    (index, RowMaker._index),
+def _full_key(key: Any, depth: int) -> tuple[Any, ...]:
+    """A key with a part for every axis, without an ellipsis."""
+    parts = key if isinstance(key, tuple) else (key,)
+    named = sum(part is not None and part is not Ellipsis for part in parts)
+    if any(isinstance(part, np.ndarray) and part.dtype == bool for part in parts):
+        raise NotRowwise
+    out: list[Any] = []
+    for part in parts:
+        out += [slice(None)] * (depth - named) if part is Ellipsis else [part]
+    return tuple(out) + (slice(None),) * (depth - sum(part is not None for part in out))
+
+
+def _dense(value: Any) -> Floats:
+    return np.asarray(value.toarray() if hasattr(value, "toarray") else value, dtype=np.float64)
+
+
+_RULES: tuple[tuple[Any, Callable[[RowMaker, Any], Row]], ...] = (
+    ((index, special_index), RowMaker._index),
     ((broadcast_to, Promote), RowMaker._widen),
     ((multiply, DivExpression, Elementwise), RowMaker._elementwise),  # multiply is a MulExpression to cvxpy
     (MulExpression, RowMaker._matmul),
+    (quad_over_lin, RowMaker._quadratic),
     (AxisAtom, RowMaker._axis),
     ((AddExpression, NegExpression), RowMaker._elementwise),
-    (Hstack, RowMaker._concatenate),
+    ((Hstack, Vstack, Concatenate), RowMaker._join),
+    (transpose, RowMaker._transpose),
 )

@@ -2,141 +2,187 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import cvxpy as cp
 import numpy as np
 from numpy.typing import NDArray
 
-from gridmodel.errors import CurvatureError, DataError, ModelError
-from gridmodel.ir.batch import Batch
-from gridmodel.language.declared import AbstractParty, Limit
-from gridmodel.passes.canonical import Canonical, RawData, canonicalize
+from gridmodel.errors import CurvatureError, DataError
+from gridmodel.language.declared import AbstractParty
+from gridmodel.passes.affine import ParameterSource
+from gridmodel.passes.canonical import Canonical, RawData, canonicalize, variable_columns
+from gridmodel.passes.data import by_rows, parameter_source
+from gridmodel.passes.lift import lift
 
-__all__ = ["ParameterSource", "Template", "columns_of", "lower_template", "variable_columns"]
+__all__ = ["NamedLimit", "Statements", "Template", "check_convex", "columns_of", "limit_labels", "lower_template", "not_affine"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class ParameterSource:
-    """Where the values of one parameter of the representative come from: shape (N, size) at every call."""
+class Statements:
+    """What one representative pays and keeps.
 
-    parameter: int
-    read: Callable[[], Floats]
+    costs: scalars. limits: in the order declared, a limit's rewriting under its own id.
+    equations: of variables that the compiler added. variables: the user's, in the order declared.
+    """
+
+    costs: list[cp.Expression]
+    limits: list[cp.Constraint]
+    equations: list[cp.Constraint]
+    variables: list[cp.Variable]
+
+    def lifted(self) -> Statements | None:
+        """The same in DPP form; None where there is no simple one."""
+        costs, limits, equations = [], [], list(self.equations)
+        for cost in self.costs:
+            found = lift(cost)
+            if found is None or not found[0].is_convex():
+                return None
+            costs.append(found[0])
+            equations += found[1]
+        for limit in self.limits:
+            kept = lift(limit)
+            if kept is None:
+                return None
+            limits.append(kept[0])
+            equations += kept[1]
+        return Statements(costs, limits, equations, self.variables)
+
+
+@dataclass(frozen=True)
+class NamedLimit:
+    """Where a named limit of a representative stands.
+
+    rows: in the canonical form. axis: of the agents in the user's constraint, None for a single agent.
+    """
+
+    rows: Ints
+    axis: int | None
 
 
 @dataclass(frozen=True)
 class Template:
     """N agents of one structure, in columns: the user's variables in the order declared, then auxiliaries.
 
-    members: (party, row) of each block; row is 0 for a single agent.
-    user: number of user columns; place: for each canonical column, its column in the block.
-    named: {name of a limit: (its rows in the canonical form, factor from multiplier to cvxpy's dual, the limit)}.
+    parties: single agents of one structure, or one fleet. named: by ``limit_labels``.
     """
 
-    members: tuple[tuple[AbstractParty, int], ...]
+    parties: tuple[AbstractParty, ...]
     canonical: Canonical
     sources: tuple[ParameterSource, ...]
-    user: int
-    width: int
-    place: Ints
-    named: dict[str, tuple[Ints, Limit]]
+    named: dict[str, NamedLimit]
+
+    @property
+    def size(self) -> int:
+        """N, the number of blocks."""
+        return sum(party.size or 1 for party in self.parties)
 
     def values(self) -> RawData:
-        """The data of all blocks at the parameters' present values, columns in the block's order."""
-        size = len(self.members)
-        raw = self.canonical.values([(s.parameter, s.read()) for s in self.sources], size)
-        q = np.zeros((size, self.width))
-        q[:, self.place] = raw.q
-        P = Batch.build(
-            (self.width, self.width), self.place[raw.P.row], self.place[raw.P.col], raw.P.data, size
-        )
-        rows = Batch.build(
-            (raw.rows.shape[0], self.width), raw.rows.row, self.place[raw.rows.col], raw.rows.data, size
-        )
-        return RawData(P, q, raw.offset, rows, raw.constant)
+        """The data of all blocks at the parameters' present values.
 
+        Raises:
+            DataError: a parameter without a value, or numbers that are not finite.
+        """
+        raw = self.canonical.values(self.sources, self.size)
+        parts = (raw.P.data, raw.q, raw.offset[:, None], raw.rows.data, raw.constant)
+        with np.errstate(invalid="ignore", over="ignore"):
+            finite = all(np.isfinite(part.sum()) for part in parts)
+        if not finite:
+            self._blame(parts)
+        return raw
+
+    @cached_property
     def bounds(self) -> tuple[Floats, Floats]:
-        """Lower and upper bounds, shape (N, width)."""
-        size = len(self.members)
-        lower, upper = np.empty((size, self.width)), np.empty((size, self.width))
-        lower[:, self.place], upper[:, self.place] = self.canonical.lower, self.canonical.upper
-        start = 0
-        for name in self.members[0][0].variables:
-            sides = [_bounds(party.variables[name], row, party.size) for party, row in self._parties()]
-            width = sides[0][0].shape[1]
-            lower[:, start : start + width] = np.concatenate([side[0] for side in sides])
-            upper[:, start : start + width] = np.concatenate([side[1] for side in sides])
-            start += width
+        """Lower and upper bounds, shape (N, columns)."""
+        shape = (self.size, self.canonical.width)
+        lower, upper = np.empty(shape), np.empty(shape)
+        lower[:], upper[:] = self.canonical.lower, self.canonical.upper
+        for name, (start, width) in columns_of(self.parties[0]).items():
+            for side, array in enumerate((lower, upper)):
+                rows = [_bounds(party.variables[name], side, party.size) for party in self.parties]
+                array[:, start : start + width] = rows[0] if len(rows) == 1 else np.concatenate(rows)
         return lower, upper
 
     def groups(self) -> Ints:
         """For every column, the number of its user variable; auxiliaries count on by the atom that made them."""
-        group = np.empty(self.width, dtype=np.intp)
-        spans = columns_of(self.members[0][0])
+        canonical = self.canonical
+        group = np.arange(canonical.width)
+        spans = columns_of(self.parties[0])
         for k, (start, width) in enumerate(spans.values()):
             group[start : start + width] = k
-        k, start = len(spans), self.user
-        group[start:] = k + np.arange(self.width - start)
-        for n, born in enumerate(self.canonical.births):
-            group[self.place[born]] = k + self.width + n
+        group[canonical.user :] += len(spans)
+        for n, born in enumerate(canonical.births):
+            group[born] = canonical.width + len(spans) + n
         return group
 
-    def _parties(self) -> list[tuple[AbstractParty, int]]:
-        """Each party once: a fleet's template has all its rows as members."""
-        return [(party, row) for party, row in self.members if row == 0]
+    def _blame(self, parts: Sequence[Floats]) -> None:
+        """Names the first agent whose numbers are not finite."""
+        for part in parts:
+            bad = np.flatnonzero(~np.isfinite(part).all(axis=1))
+            if len(bad):
+                first = int(bad[0])
+                party = self.parties[0 if len(self.parties) == 1 else first]
+                label = party.name if party.size is None else f"{party.name}[{first}]"
+                raise DataError(
+                    f"{label}: its costs and constraints at {', '.join(_places(party))} give NaN or infinity; "
+                    "check them for a division by zero and for numbers that are too large."
+                )
+
+
+def _places(party: AbstractParty) -> list[str]:
+    return list(dict.fromkeys(str(statement.place) for statement in [*party.costs, *party.limits]))
 
 
 def lower_template(
-    members: Sequence[tuple[AbstractParty, int]],
-    costs: Sequence[cp.Expression],
-    limits: Sequence[tuple[cp.Constraint, Limit]],
+    parties: Sequence[AbstractParty],
+    statements: Statements,
     sources: Sequence[ParameterSource],
-    variables: Sequence[cp.Variable],
+    axes: Sequence[int | None],
 ) -> Template:
     """Canonicalises the representative.
 
     Args:
-        members: the agents it stands for, the representative first.
-        costs, limits: the representative's, each limit with the user's statement it comes from.
-        sources: of the representative's parameters.
-        variables: the representative's variables in the order declared.
-
-    Raises:
-        CurvatureError: a cost or limit that is not DCP, or not affine in its parameters (DPP).
+        parties: the agents it stands for, the representative first; or one fleet.
+        statements: the representative's, in DPP form.
+        sources: of the representative's parameters; others are read from themselves.
+        axes: of the agents in each of the user's limits, None for a single agent.
     """
-    party = members[0][0]
-    _check_convex(party, costs, limits)
-    total: Any = sum(costs) if costs else cp.Constant(0.0)
-    canonical = canonicalize(total, [constraint for constraint, _ in limits])
-    start = 0
-    place = np.full(canonical.width, -1, dtype=np.intp)
-    for variable in variables:
-        width = variable_columns(variable)
-        if variable.id in canonical.columns:
-            first, size = canonical.columns[variable.id]
-            place[first : first + size] = start + np.arange(size)
-        start += width
-    aux = np.flatnonzero(place < 0)
-    place[aux] = start + np.arange(len(aux))
+    party = parties[0]
+    items: list[Any] = [*statements.costs, *statements.limits, *statements.equations]
+    known = {source.parameter for source in sources}
+    rest = {p.id: p for item in items for p in item.parameters() if p.id not in known}
+    every = [*sources, *(parameter_source(parameter, party.name) for parameter in rest.values())]
+    total: Any = sum(statements.costs) if statements.costs else cp.Constant(0.0)
+    canonical = canonicalize(total, [*statements.limits, *statements.equations], statements.variables)
+    labels = limit_labels(party)
     named = {
-        limit.name: (canonical.constraint_rows[constraint.id], limit)
-        for constraint, limit in limits
-        if limit.name is not None
+        label: NamedLimit(canonical.constraint_rows[constraint.id], axis)
+        for label, limit, constraint, axis in zip(labels, party.limits, statements.limits, axes, strict=False)
+        # A limit whose entries became another number of rows, such as max(x) <= c, has no multiplier of its own.
+        if label is not None
+        and len(canonical.constraint_rows[constraint.id]) * (party.size or 1) == limit.constraint.size
     }
-    return Template(tuple(members), canonical, tuple(sources), start, start + len(aux), place, named)
+    return Template(tuple(parties), canonical, tuple(every), named)
 
 
-def variable_columns(variable: cp.Variable) -> int:
-    """Columns that a variable takes in the matrices."""
-    if any(variable.attributes[key] for key in ("symmetric", "PSD", "NSD")):
-        order = variable.shape[0]
-        return int(order * (order + 1) // 2)
-    return int(variable.size)
+def limit_labels(party: AbstractParty) -> list[str | None]:
+    """The name of each limit: "name", or "name[k]" where several carry one name; None without a name."""
+    names = [limit.name for limit in party.limits]
+    met: dict[str, int] = {}
+    out: list[str | None] = []
+    for name in names:
+        if name is None:
+            out.append(None)
+            continue
+        out.append(f"{name}[{met.get(name, 0)}]" if names.count(name) > 1 else name)
+        met[name] = met.get(name, 0) + 1
+    return out
 
 
 def columns_of(party: AbstractParty) -> dict[str, tuple[int, int]]:
@@ -149,74 +195,48 @@ def columns_of(party: AbstractParty) -> dict[str, tuple[int, int]]:
     return spans
 
 
-def _bounds(variable: cp.Variable, row: int, size: int | None) -> tuple[Floats, Floats]:
-    del row
-    count = size or 1
-    width = variable_columns(variable) // count
-    bounds = variable.attributes["bounds"]
-    if bounds is None:
-        return np.full((count, width), -np.inf), np.full((count, width), np.inf)
-    sides = [np.broadcast_to(np.asarray(side, dtype=np.float64), variable.shape) for side in bounds]
-    if size is None:
-        return sides[0].ravel(order="F")[None, :], sides[1].ravel(order="F")[None, :]
-    return by_rows(sides[0]), by_rows(sides[1])
-
-
-def by_rows(array: Floats) -> Floats:
-    """An array with the fleet's axis in front as (N, size of a row), each row column by column."""
-    size = array.shape[0]
-    return array.transpose(0, *range(array.ndim - 1, 0, -1)).reshape(size, -1)
-
-
-def read_parameter(parameter: cp.Parameter, where: str) -> Floats:
-    """A parameter's value, checked.
+def check_convex(party: AbstractParty) -> None:
+    """Refuses statements that are not convex.
 
     Raises:
-        DataError: no value yet, or not finite.
+        CurvatureError: a cost or limit that is not DCP, named by its place.
     """
-    value = parameter.value
-    if value is None:
-        raise DataError(f"parameter {parameter.name()} of {where} has no value; set {parameter.name()}.value = ...")
-    array = np.asarray(value, dtype=np.float64)
-    if not np.isfinite(array).all():
-        raise DataError(f"parameter {parameter.name()} of {where} holds NaN or infinity; give finite numbers.")
-    return array
-
-
-def _check_convex(
-    party: AbstractParty, costs: Sequence[cp.Expression], limits: Sequence[tuple[cp.Constraint, Limit]]
-) -> None:
-    for cost, declared in zip(costs, party.costs, strict=False):
-        if not cost.is_convex():  # an expression is also DCP where it is concave
+    for cost in party.costs:
+        if not cost.expression.is_convex():
             raise CurvatureError(
-                f"the cost of {party.name} at {declared.place} is {declared.expression.curvature.lower()}, "
-                f"expected convex by CVXPY's rules (DCP): {_short(declared.expression)}. "
+                f"the cost of {party.name} at {cost.place} is {cost.expression.curvature.lower()}, "
+                f"expected convex by CVXPY's rules (DCP): {_short(cost.expression)}. "
                 "Rewrite it with convex atoms, e.g. cp.square(x) for x*x."
             )
-        if not cost.is_dpp():
-            raise CurvatureError(_dpp_text(f"the cost of {party.name} at {declared.place}"))
-    for constraint, limit in limits:
-        if not constraint.is_dcp():
+    for limit in party.limits:
+        if not limit.constraint.is_dcp():
             raise CurvatureError(
                 f"{limit} of {party.name} is not convex by CVXPY's rules (DCP): {_short(limit.constraint)}. "
                 "Expected convex <= concave, or affine == affine."
             )
-        if not constraint.is_dpp():
-            raise CurvatureError(_dpp_text(f"{limit} of {party.name}"))
 
 
-def _dpp_text(where: str) -> str:
-    return (
-        f"{where} is not affine in its parameters (DPP), so new values would need a new compile. "
-        "Put products or quotients of parameters into a parameter of their own."
+def not_affine(party: AbstractParty) -> CurvatureError:
+    """The error for statements that are not affine in their parameters."""
+    items: list[tuple[Any, Any]] = [(cost.expression, cost.place) for cost in party.costs]
+    items += [(limit.constraint, limit.place) for limit in party.limits]
+    place = next((place for item, place in items if lift(item) is None), party.place)
+    return CurvatureError(
+        f"a statement of {party.name} at {place} is not affine in its parameters (DPP), so new values would need a new "
+        "compile. Put products or quotients of parameters into a parameter of their own."
     )
+
+
+def _bounds(variable: cp.Variable, side: int, size: int | None) -> Floats:
+    bounds = variable.attributes["bounds"]
+    if bounds is None:
+        return np.full((size or 1, variable_columns(variable) // (size or 1)), np.inf if side else -np.inf)
+    array = np.asarray(bounds[side], dtype=np.float64)
+    if array.shape != variable.shape:
+        array = np.broadcast_to(array, variable.shape)
+    return array.ravel(order="F")[None, :] if size is None else by_rows(array)
 
 
 def _short(item: Any) -> str:
     text = str(item)
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-def unsupported(where: str) -> ModelError:
-    """The error for statements that no pass can lower."""
-    return ModelError(f"{where} cannot be compiled; solve the model with method='central'.")

@@ -29,14 +29,20 @@ __all__ = ["Bound", "Bounder"]
 Floats = NDArray[np.float64]
 
 _ROUNDING = 1e-13
+_REACH = 100.0
 
 
 @dataclass(frozen=True)
 class Bound:
-    """A lower bound, or None and the reason."""
+    """A lower bound of the cost of all points with no unbounded column beyond its reach.
 
-    value: float | None
-    reason: str | None = None
+    value: the bound; -inf where the multipliers prove nothing.
+    paid: what unbounded columns whose marginal cost is not exactly zero took off it: |c_j| times the reach of the
+        column, a hundred times the larger of its range and its value. Zero makes the bound hold without "beyond".
+    """
+
+    value: float
+    paid: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -59,47 +65,77 @@ class Bounder:
         side = np.where(mu > 0, couplings.upper, couplings.lower)
         total = -float(np.sum(np.where(mu != 0, mu * np.where(mu != 0, side, 0.0), 0.0)))
         pull = self.problem.split(self.problem.matrix.T @ mu)
+        paid = 0.0
         for k, stack in enumerate(self.problem.stacks):
-            zeta = project_dual(stack.cones, iterate.zeta[k])
-            part = self._stack(k, stack, iterate.x[k], pull[k], iterate.nu[k], zeta, costs)
-            if part.value is None:
-                return part
+            part = self._stack(k, stack, iterate.x[k], pull[k], iterate.nu[k], iterate.zeta[k], costs)
             total += part.value
-        return Bound(total)
+            paid += part.paid
+        return Bound(total, paid) if np.isfinite(total) else Bound(-np.inf, paid)
 
-    def _stack(
-        self, k: int, stack: Stack, x: Floats, pull: Floats, nu: Floats, zeta: Floats, costs: bool
-    ) -> Bound:
+    def _stack(self, k: int, stack: Stack, x: Floats, pull: Floats, nu: Floats, zeta: Floats, costs: bool) -> Bound:
         curve = np.zeros((1, stack.columns))
-        linear = pull - stack.G.tdot(zeta)
-        value = -float(np.sum(zeta * stack.h))
+        linear, value = pull, 0.0
         if costs:
             linear = linear + stack.q
-            value += float(stack.offset.sum())
+            value = float(stack.offset.sum())
             if stack.P.diagonal_only:
                 curve = stack.P.diagonal()
             else:
                 px = stack.P.dot(x)
                 linear = linear + px
                 value -= 0.5 * float(np.sum(px * x))
+        if stack.cones:
+            zeta = project_dual(stack.cones, self._settle_cones(k, linear, zeta))
+            linear = linear - stack.G.tdot(zeta)
+            value -= float(np.sum(zeta * stack.h))
         nu = self._settle_slacks(k, linear, nu)
-        nu = self._settle_free(k, linear, nu, curve)
+        nu = self._settle_free(k, linear, nu)
         c = linear + stack.A.tdot(nu)
         value -= float(np.sum(nu * stack.b))
+        paid = 0.0
         magnitude = np.abs(linear) + 1e-300
         part = _least(c, curve, stack.lower, stack.upper, _ROUNDING * magnitude)
         if np.isneginf(part).any():
             lower, upper = self._implied[k]
             part = _least(c, curve, lower, upper, _ROUNDING * magnitude)
-            bad = np.argwhere(np.isneginf(part))
-            if len(bad):
-                return Bound(None, f"{stack.labels[bad[0][0]]} has a variable that nothing bounds")
-        return Bound(value + float(part.sum()))
+            open_ = np.isneginf(part)
+            if open_.any():
+                reach = _REACH * np.maximum(np.abs(x), np.broadcast_to(self.scale.columns[k], x.shape))
+                part = np.where(open_, -np.abs(c) * reach, part)
+                paid = -float(part[open_].sum())
+        return Bound(value + float(part.sum()), paid=paid)
 
     @cached_property
     def _implied(self) -> list[tuple[Floats, Floats]]:
         lower, upper = implied_bounds(self.problem)
         return list(zip(self.problem.split(lower), self.problem.split(upper), strict=True))
+
+    @cached_property
+    def _epigraphs(self) -> list[tuple[NDArray[np.intp], NDArray[np.intp], Floats]]:
+        """Unbounded columns that one cone row alone holds: (columns, rows, entries)."""
+        out = []
+        for stack in self.problem.stacks:
+            used = np.bincount(stack.G.col, minlength=stack.columns)
+            used[stack.A.col] += 2
+            used[stack.P.col] += 2
+            open_ = np.atleast_1d((np.isinf(stack.lower) | np.isinf(stack.upper)).all(axis=0))
+            entry = np.flatnonzero((used == 1)[stack.G.col] & open_[stack.G.col] & (stack.G.data != 0).all(axis=0))
+            _, first = np.unique(stack.G.row[entry], return_index=True)
+            entry = entry[first]
+            out.append((stack.G.col[entry], stack.G.row[entry], stack.G.data[:, entry]))
+        return out
+
+    def _settle_cones(self, k: int, linear: Floats, zeta: Floats) -> Floats:
+        """Multipliers of cone rows that take the cost off the columns which they alone hold."""
+        col, row, a = self._epigraphs[k]
+        if not len(col):
+            return zeta
+        stack = self.problem.stacks[k]
+        c = (linear - stack.G.tdot(zeta))[:, col]
+        wrong = (np.isinf(stack.upper[:, col]) & (c < 0)) | (np.isinf(stack.lower[:, col]) & (c > 0))
+        zeta = zeta.copy()
+        zeta[:, row] = np.where(wrong, linear[:, col] / a, zeta[:, row])
+        return zeta
 
     @cached_property
     def _slacks(self) -> list[tuple[NDArray[np.intp], NDArray[np.intp], Floats]]:
@@ -110,7 +146,8 @@ class Bounder:
             used[stack.C.col] += 2
             used[stack.G.col] += 2
             used[stack.P.col] += 2
-            open_ = (np.isinf(stack.lower) ^ np.isinf(stack.upper)).all(axis=0)
+            open_ = np.logical_xor(np.isinf(stack.lower), np.isinf(stack.upper)).all(axis=0)
+            open_ = np.atleast_1d(open_)
             entry = np.flatnonzero((used == 1)[stack.A.col] & open_[stack.A.col] & (stack.A.data != 0).all(axis=0))
             # One such column a row: two would pull the multiplier in turn.
             _, first = np.unique(stack.A.row[entry], return_index=True)
@@ -138,24 +175,23 @@ class Bounder:
         """Columns free on both sides and without curvature, and the pseudo-inverse of A' over them."""
         out: list[tuple[NDArray[np.intp], Floats] | None] = []
         for stack in self.problem.stacks:
-            free = (np.isneginf(stack.lower) & np.isposinf(stack.upper)).any(axis=0)
+            free = np.atleast_1d((np.isneginf(stack.lower) & np.isposinf(stack.upper)).any(axis=0))
             if stack.P.nnz:
                 free[stack.P.col] = False
             columns = np.flatnonzero(free)
             if not len(columns) or not stack.A.nnz or stack.A.shape[0] * len(columns) > 4_000_000:
                 out.append(None)
             elif stack.A.is_shared:
-                out.append((columns, np.linalg.pinv(stack.A.dense()[:, columns].T)[None]))
+                out.append((columns, np.asarray(np.linalg.pinv(stack.A.dense()[:, columns].T)[None], dtype=np.float64)))
             elif stack.size * stack.A.shape[0] * len(columns) <= 20_000_000:
                 dense = np.stack([stack.A.dense(i)[:, columns].T for i in range(stack.size)])
-                out.append((columns, np.linalg.pinv(dense)))
+                out.append((columns, np.asarray(np.linalg.pinv(dense), dtype=np.float64)))
             else:
                 out.append(None)
         return out
 
-    def _settle_free(self, k: int, linear: Floats, nu: Floats, curve: Floats) -> Floats:
+    def _settle_free(self, k: int, linear: Floats, nu: Floats) -> Floats:
         """The least change of nu that takes the cost off free columns."""
-        del curve
         plan = self._free[k]
         if plan is None:
             return nu

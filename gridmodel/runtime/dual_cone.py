@@ -11,13 +11,16 @@ __all__ = ["project_dual"]
 
 Floats = NDArray[np.float64]
 
+_NEAR = 1e-4
+
 
 def project_dual(cones: Cones, zeta: Floats) -> Floats:
     """A point of the dual cone near zeta, shape (N, rows); exact membership up to rounding.
 
-    Second-order and semidefinite cones are their own duals. The dual exponential cone is
-    {(u, v, w): u < 0, -u exp(v/u) <= e w} with (0, v >= 0, w >= 0); w is raised where needed. The dual power cone is
-    {(u, v, w): (u/a)^a (v/(1-a))^(1-a) >= |w|}; w is shrunk where needed.
+    Multipliers of epigraph rows stay as they are where they can, so that what was settled there stays settled: a
+    second-order cone (t, x) that nearly holds keeps t and shrinks x. The dual exponential cone is {(u, v, w): u < 0, -u exp(v/u) <= e w}
+    with (0, v >= 0, w >= 0); v is raised where needed, w where it is not positive. The dual power cone is
+    {(u, v, w): (u/a)^a (v/(1-a))^(1-a) >= |w|}; w is shrunk. Semidefinite parts are projected.
     """
     if not cones:
         return zeta
@@ -45,13 +48,11 @@ def project_dual(cones: Cones, zeta: Floats) -> Floats:
 
 def _second_order(z: Floats) -> None:
     length = np.linalg.norm(z[:, 1:], axis=1)
-    top = z[:, 0].copy()
-    inside = length <= top
-    polar = length <= -top
-    middle = 0.5 * (top + length)
-    factor = np.divide(middle, length, out=np.zeros_like(length), where=length > 0)
-    z[:, 0] = np.where(inside, top, np.where(polar, 0.0, middle))
-    z[:, 1:] *= np.where(inside, 1.0, np.where(polar, 0.0, factor))[:, None]
+    near = length <= z[:, 0] * (1 + _NEAR)
+    middle = np.maximum(0.5 * (z[:, 0] + length), 0.0)
+    top = np.where(near, np.maximum(z[:, 0], 0.0), middle)
+    z[:, 0] = top
+    z[:, 1:] *= np.minimum(np.divide(top, length, out=np.ones_like(top), where=length > 0), 1.0)[:, None]
 
 
 def _semidefinite(z: Floats, order: int) -> None:
@@ -70,6 +71,10 @@ def _exponential(z: Floats) -> None:
     z[:, 0] = np.where(small, 0.0, u)
     z[:, 1] = np.where(small, np.maximum(v, 0.0), v)
     safe = np.where(small, -1.0, u)
+    # With w > 0 a larger v is enough: v >= u + u log(w / -u).
+    raised = np.maximum(v, safe + safe * np.log(np.maximum(w, 1e-300) / -safe))
+    by_v = ~small & (w > 0)
+    z[:, 1] = np.where(by_v, raised, z[:, 1])
     with np.errstate(over="ignore"):
-        needed = -safe * np.exp(v / safe - 1.0)
-    z[:, 2] = np.where(small, np.maximum(w, 0.0), np.maximum(w, needed))
+        needed = -safe * np.exp(np.minimum(z[:, 1] / safe, 700.0) - 1.0)
+    z[:, 2] = np.where(small, np.maximum(w, 0.0), np.where(by_v, w, np.maximum(w, needed)))

@@ -72,7 +72,7 @@ class AbstractAlgorithm(abc.ABC):
         """The answer as it stands."""
 
     def guess(self, state: Any) -> bytes | None:
-        """Which limits the state takes for active, as a key that can be compared; None where ``refine`` has no use of it."""
+        """Which limits the state takes for active, as a key to compare; None where ``refine`` has no use of it."""
         del state
         return None
 

@@ -17,13 +17,15 @@ from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
 from gridmodel.runtime.residuals import Residuals, cost_size, residuals
 from gridmodel.runtime.scale import Scale
 
-__all__ = ["Judgement", "Limits", "Outcome", "Progress", "judge", "run"]
+__all__ = ["Judgement", "Limits", "Outcome", "Progress", "Suspect", "judge", "run"]
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, float, float | None], None]
+Suspect = Callable[[], tuple[Status, str] | None]
 
 _PRICES_KEPT = 60
 _REFINE_BELOW = 0.05
+_STUCK = 1e-2
 _FIRST_LOOK = 100
 """Rounds until the first look for a proof of infeasibility; later ones come at twice the rounds."""
 
@@ -46,7 +48,7 @@ class Limits:
 class Judgement:
     """An iterate and what can be said of it.
 
-    gap: (value - bound) / size, size the value's own or a hundredth of the sum of its terms' sizes; None without bound.
+    gap: (value - bound) / size, size the value's own or a hundredth of the sum of its terms' sizes.
     """
 
     iterate: Iterate
@@ -54,17 +56,15 @@ class Judgement:
     value: float
     bound: Bound
     size: float
-    gap: float | None
+    gap: float
 
     def within(self, tolerance: float) -> bool:
-        """Feasible, agreed on marginal costs, and (where a bound is known) proven, to the tolerance."""
-        gap = 0.0 if self.gap is None else abs(self.gap)
-        return max(self.residuals.primal, self.iterate.dual_residual, gap) <= tolerance
+        """Feasible, agreed on marginal costs, and proven, to the tolerance."""
+        return self.badness() <= tolerance
 
     def badness(self) -> float:
         """The largest of all measures: the best iterate has the least."""
-        gap = 0.0 if self.gap is None else abs(self.gap)
-        return max(self.residuals.primal, self.iterate.dual_residual, gap)
+        return max(self.residuals.primal, self.iterate.dual_residual, abs(self.gap))
 
 
 @dataclass(frozen=True)
@@ -91,16 +91,16 @@ class _History:
     prices: list[Floats] = field(default_factory=list)
 
     def add(self, rounds: int, judged: Judgement) -> None:
-        bound = np.nan if judged.bound.value is None else judged.bound.value
+        bound = judged.bound.value if np.isfinite(judged.bound.value) else np.nan
         dual = judged.iterate.dual_residual
         took = time.perf_counter() - self.start
         self.entries.append((rounds, judged.value, bound, judged.residuals.primal, dual, took))
         self.prices.append(judged.iterate.mu[self.rows].copy())
 
     def trace(self) -> Trace:
-        columns = np.array(self.entries, dtype=np.float64).reshape(-1, 6).T
+        rounds, value, bound, primal, dual, seconds = np.array(self.entries, dtype=np.float64).reshape(-1, 6).T
         prices = np.array(self.prices).reshape(len(self.prices), len(self.rows))
-        return Trace(*columns, prices, self.rows)
+        return Trace(rounds, value, bound, primal, dual, seconds, prices, self.rows)
 
 
 def judge(problem: Separable, scale: Scale, bounder: Bounder, iterate: Iterate) -> Judgement:
@@ -109,8 +109,7 @@ def judge(problem: Separable, scale: Scale, bounder: Bounder, iterate: Iterate) 
     value = problem.cost(list(iterate.x))
     bound = bounder(iterate)
     size = max(abs(value), 0.01 * cost_size(problem, iterate.x), 1e-300)
-    gap = None if bound.value is None else (value - bound.value) / size
-    return Judgement(iterate, found, value, bound, size, gap)
+    return Judgement(iterate, found, value, bound, size, (value - bound.value) / size)
 
 
 def run(
@@ -120,6 +119,7 @@ def run(
     warm: Iterate | None = None,
     progress: Progress | None = None,
     scale: Scale | None = None,
+    suspect: Suspect | None = None,
 ) -> Outcome:
     """Steps until the answer is within the tolerance, proven infeasible, or a limit is reached.
 
@@ -132,6 +132,7 @@ def run(
         warm: the end of an earlier run on the same structure.
         progress: called at every judgement with rounds, primal residual and gap.
         scale: sizes of columns and rows, computed where left out.
+        suspect: asked once, when the run makes no headway, whether the model has an optimum at all.
     """
     scale = scale or Scale(problem)
     bounder = Bounder(problem, scale)
@@ -158,16 +159,20 @@ def run(
             if judged.badness() < best.badness() or not np.isfinite(best.badness()):
                 best = judged
             if judged.within(limits.tolerance):
-                proven = judged.gap is not None
-                status = Status.CERTIFIED if proven else Status.SOLVED
-                message = status.sentence
+                status, message = Status.CERTIFIED, Status.CERTIFIED.sentence
                 break
             if rounds >= next_look:
                 ray = _infeasible(problem, bounder, last.iterate, plain.iterate)
-                last, next_look = plain, 2 * rounds
                 if ray is not None:
                     status, message = Status.INFEASIBLE, Status.INFEASIBLE.sentence
                     break
+                if suspect is not None and best.badness() > _STUCK and plain.badness() > 0.5 * last.badness():
+                    verdict = suspect()
+                    if verdict is not None:
+                        status, message = verdict
+                        break
+                    suspect = None
+                last, next_look = plain, 2 * rounds
             if limits.seconds is not None and time.perf_counter() - history.start > limits.seconds:
                 message = f"no answer within the tolerance in {limits.seconds:g} seconds"
                 break
@@ -204,8 +209,7 @@ class _Refiner:
         if found is None:
             return judged, 0
         refined = judge(self.problem, self.scale, self.bounder, found[0])
-        better = refined.badness() < judged.badness() and (refined.gap is not None or judged.gap is None)
-        return (refined if better else judged), found[1]
+        return (refined if refined.badness() < judged.badness() else judged), found[1]
 
 
 def _kept_rows(problem: Separable) -> NDArray[np.intp]:
@@ -226,8 +230,6 @@ def _infeasible(problem: Separable, bounder: Bounder, before: Iterate, now: Iter
         now.dual_residual,
     )
     found = bounder(ray, costs=False)
-    if found.value is None:
-        return None
     weight = sum(float(np.abs(part * stack.b).sum()) for part, stack in zip(ray.nu, problem.stacks, strict=True))
     sides = np.where(np.isfinite(problem.couplings.lower), problem.couplings.lower, problem.couplings.upper)
     weight += float(np.abs(ray.mu * np.where(np.isfinite(sides), sides, 0.0)).sum())

@@ -78,10 +78,10 @@ def cost_size(problem: Separable, parts: Sequence[Floats]) -> float:
 
 def _row_size(row: NDArray[np.intp], col: NDArray[np.intp], data: Floats, r: Floats, side: Floats) -> Floats:
     """The largest term or side of each row, shape (N or 1, rows)."""
-    terms = np.abs(data) * r[:, col] if len(r) == 1 or len(data) == 1 else np.abs(data) * r[:, col]
-    size = np.zeros((len(terms), side.shape[1]))
-    np.maximum.at(size, (slice(None), row), terms)
-    size = np.maximum(size, np.abs(side).max(axis=0, keepdims=True))
+    terms = np.abs(data) * r[:, col]
+    size = np.zeros((side.shape[1], len(terms)))
+    np.maximum.at(size, row, terms.T)
+    size = np.maximum(size.T, np.abs(side).max(axis=0, keepdims=True))
     return np.where(size > 0, size, 1.0)
 
 
@@ -90,7 +90,7 @@ def _cone_distance(cones: Cones, s: Floats) -> Floats:
     away = np.zeros_like(s)
     self_dual = Cones(cones.nonneg, cones.soc, cones.psd)
     stop = self_dual.rows
-    away[:, :stop] = np.abs(project_dual(self_dual, s[:, :stop]) - s[:, :stop])
+    away[:, :stop] = np.abs(project_dual(self_dual, s[:, :stop]) - s[:, :stop])  # self-dual cones
     for _ in range(cones.exp):
         x, y, z = s[:, stop], s[:, stop + 1], s[:, stop + 2]
         safe = np.maximum(y, 1e-300)

@@ -120,8 +120,9 @@ def _through(A: Batch, b: Floats, group: NDArray[np.intp], r: Floats) -> bool:
         return False
     size = np.abs(A.data).mean(axis=0)[None, :] if len(r) == 1 else np.abs(A.full)
     terms = size * np.where(np.isnan(r), 0.0, r)[:, A.col]
-    known = np.zeros((len(r), A.shape[0]))
-    np.add.at(known, (slice(None), A.row), terms)
+    sums = np.zeros((A.shape[0], len(r)))
+    np.add.at(sums, A.row, terms.T)
+    known = sums.T
     side = np.abs(b).mean(axis=0)[None, :] if len(r) == 1 else np.abs(b)
     known = np.where(known > 0, known, side)
     entry = unknown[A.col] & (known[:, A.row] > 0).all(axis=0) & (size > 0).all(axis=0)

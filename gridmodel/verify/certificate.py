@@ -16,9 +16,15 @@ from gridmodel.verify.central import Central, solve_central
 
 __all__ = ["certificate_of", "complete", "verify"]
 
+_REACH_NOTE = (
+    "The lower bound holds for points whose unbounded variables stay within a hundred times their size in this answer."
+)
+
 
 def certificate_of(judged: Judgement, tolerance: float) -> Certificate:
     """What a run proved by itself, without a central solve."""
+    # A bound further off than the cost is large says nothing; its number would only look like a proof.
+    known = bool(np.isfinite(judged.bound.value)) and abs(judged.gap) < 1e3
     return Certificate(
         tolerance=tolerance,
         value=judged.value,
@@ -27,9 +33,10 @@ def certificate_of(judged: Judgement, tolerance: float) -> Certificate:
         coupling_residual=judged.residuals.coupling,
         local_residual=judged.residuals.local,
         dual_residual=judged.iterate.dual_residual,
-        lower_bound=judged.bound.value,
-        gap=judged.gap,
-        no_bound=judged.bound.reason,
+        lower_bound=judged.bound.value if known else None,
+        gap=judged.gap if known else None,
+        no_bound=None if known else "the multipliers so far prove nothing",
+        notes=(_REACH_NOTE,) if known and judged.bound.paid > 1e-9 * judged.size else (),
     )
 
 
@@ -68,10 +75,8 @@ def complete(certificate: Certificate, result: Result, central: Central) -> Cert
     """
     if not central.solved:
         return replace(certificate, central_solver=central.solver, central_status=central.status)
-    price_error = _largest_difference(result.price, central.price)
-    largest = max((float(np.abs(value).max(initial=0.0)) for value in map(np.asarray, central.price.values())), default=0.0)
-    apart = [_largest_difference(result.variables[k], central.variables[k]) for k in result.variables]
-    apart = [value for value in apart if value is not None]
+    errors = dict(_differences(result.price, central.price))
+    apart = [d for k, own in result.variables.items() for _, d in _differences(own, central.variables[k])]
     size = max(certificate.size, abs(central.value), 1e-300)
     return replace(
         certificate,
@@ -79,20 +84,26 @@ def complete(certificate: Certificate, result: Result, central: Central) -> Cert
         central_status=central.status,
         central_value=central.value,
         central_gap=(result.value - central.value) / size,
-        price_error=price_error,
-        price_error_relative=None if price_error is None or largest == 0 else price_error / largest,
+        price_error=max(errors.values(), default=None),
+        price_error_relative=_relative(errors, central.price, result.units),
+        price_errors=errors,
         variable_error=max(apart) if apart else None,
     )
 
 
-def _largest_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> float | None:
-    """The largest entry of the difference over the names that both have; None where they share none."""
-    differences = list(_differences(ours, theirs))
-    return max(differences) if differences else None
+def _relative(errors: Mapping[str, float], prices: Mapping[str, Any], units: Mapping[str, str | None]) -> float | None:
+    """The largest error over the largest price among those per the same unit; None without prices."""
+    by_unit: dict[str | None, tuple[float, float]] = {}
+    for name, error in errors.items():
+        unit = units.get(name, f"limit {name.rpartition('.')[2]}")
+        worst, largest = by_unit.get(unit, (0.0, 0.0))
+        by_unit[unit] = max(worst, error), max(largest, float(np.abs(prices[name]).max(initial=0.0)))
+    return max((worst / largest if largest > 0 else worst for worst, largest in by_unit.values()), default=None)
 
 
-def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[float]:
+def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """The largest entry of the difference, name by name, where both have a value."""
     for name, value in ours.items():
         other = theirs.get(name)
         if other is not None and value is not None:
-            yield float(np.abs(np.asarray(value) - np.asarray(other)).max(initial=0.0))
+            yield name, float(np.abs(np.asarray(value) - np.asarray(other)).max(initial=0.0))

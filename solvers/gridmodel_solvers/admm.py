@@ -15,6 +15,7 @@ from gridmodel_solvers.exchange import Exchange
 __all__ = ["ADMM"]
 
 Form = Literal["auto", "fused", "exchange", "consensus", "edge"]
+_MEMORY = {"exchange": 10, "edge": 20}
 _FORMS = ("auto", "fused", "exchange", "consensus", "edge")
 
 
@@ -35,7 +36,7 @@ class ADMM(AbstractAlgorithm):
         a coordinator add up, "consensus" takes means of agreed variables, "edge" needs no coordinator;
         "auto" takes the first that the model permits.
     rho: penalty; None finds one. relaxation: in (0, 2); None takes 1.8 in the fused form and 1.6 in the others.
-    memory: Anderson steps remembered, 0 for none. oracle: "auto", or the kind of local solver: "closed", "batched",
+    memory: Anderson steps remembered, 0 for none; None takes 10 for exchange, 20 for edge, 0 for consensus. oracle: "auto", or the kind of local solver: "closed", "batched",
         "osqp", "clarabel". The sweep has no use for rho, memory and oracle: with one of them "auto" leaves it out.
 
     Source: Boyd et al. (2011), Distributed Optimization and Statistical Learning via ADMM.
@@ -46,7 +47,7 @@ class ADMM(AbstractAlgorithm):
     rho: float | None = None
     form: Form = "auto"
     relaxation: float | None = None
-    memory: int = 0
+    memory: int | None = None
     oracle: str = "auto"
 
     def __post_init__(self) -> None:
@@ -56,7 +57,7 @@ class ADMM(AbstractAlgorithm):
             raise ModelError(f"rho={self.rho} cannot be a penalty; use a number above 0, or None to have one found.")
         if self.relaxation is not None and not 0 < self.relaxation < 2:
             raise ModelError(f"relaxation={self.relaxation} does not converge; use a number between 0 and 2.")
-        if self.memory < 0:
+        if self.memory is not None and self.memory < 0:
             raise ModelError(f"memory={self.memory} is no number of steps; use 0 for none, or 10 to 30.")
         if self.form == "fused" and not self._sweeps:
             raise ModelError(
@@ -140,13 +141,14 @@ class ADMM(AbstractAlgorithm):
             return Fused() if self.relaxation is None else Fused(relaxation=self.relaxation)
         relaxation = 1.6 if self.relaxation is None else self.relaxation
         if form == "consensus":
-            return Consensus(self.rho, relaxation, self.memory, self.oracle)
-        return Exchange(self.rho, relaxation, self.memory, form == "edge", self.oracle)
+            return Consensus(self.rho, relaxation, self.memory or 0, self.oracle)
+        memory = self.memory if self.memory is not None else _MEMORY[form]
+        return Exchange(self.rho, relaxation, memory, form == "edge", self.oracle)
 
     @property
     def _sweeps(self) -> bool:
         """Whether no option is set that the fused sweep has no use for."""
-        return self.rho is None and self.memory == 0 and self.oracle == "auto"
+        return self.rho is None and self.memory is None and self.oracle == "auto"
 
     def _suitable(self, properties: Properties) -> Form:
         if not properties.coordinator:

@@ -78,9 +78,7 @@ class _Plan:
         stacks = self.problem.stacks
         A = sp.csr_array(sp.block_diag([s.A.diagonal_blocks for s in stacks], format="csr"))
         b = np.concatenate([s.b.ravel() for s in stacks])
-        return Quadratic(
-            self.problem, self.P, self.q, self.lower, self.upper, A, b, self.C, self.scale.flat, self.cost
-        )
+        return Quadratic(self.problem, self.P, self.q, self.lower, self.upper, A, b, self.C, self.scale.flat, self.cost)
 
     def at(self, weight: float) -> _Plan:
         """The plan with r = weight / range^2, factorised."""

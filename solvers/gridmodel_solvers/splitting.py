@@ -127,15 +127,24 @@ def advance(state: SplittingState) -> SplittingState:
     z = made.coupling.project(mapped)
     dual = made.rho * (mapped - z)
     marginal = made.rho * (w - target)
-    scale = max(float(np.abs(marginal * made.unit).max(initial=0)), 1e-9 * made.energy, np.finfo(float).tiny)
+    # Where no coupling binds, prices are noise: they count against a small share of the costs.
+    scale = max(float(np.abs(marginal * made.unit).max(initial=0)), 1e-2 * made.energy, np.finfo(float).tiny)
     residual = float(np.abs((marginal - dual) * made.unit).max(initial=0)) / scale
     done = replace(state, v=mapped, z=z, dual=dual, answers=tuple(answers), dual_residual=residual,
                    rounds=state.rounds + 1)  # fmt: skip
-    if made.adaptive and done.rounds <= _ADAPT_UNTIL and done.rounds % _ADAPT_EVERY == 0:
+    if made.adaptive and _may_adapt(done.rounds):
         factor = _imbalance(made, w, state.z, z, dual)
         if factor is not None:
             return _reweighted(done, factor)
     return _accelerated(done, state.v)
+
+
+def _may_adapt(rounds: int) -> bool:
+    """Often at first, then at 200, 400, 800, ...: ever rarer, so that the iteration settles in between."""
+    if rounds <= _ADAPT_UNTIL:
+        return rounds % _ADAPT_EVERY == 0
+    share, rest = divmod(rounds, _ADAPT_UNTIL)
+    return rest == 0 and share & (share - 1) == 0
 
 
 def observe(state: SplittingState) -> Iterate:

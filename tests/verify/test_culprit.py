@@ -5,13 +5,13 @@ from __future__ import annotations
 import cvxpy as cp
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from gridmodel.language.model import Model
 from gridmodel.verify.central import solve_central
-from tests.strategies import Drawn, drawn_models
+from tests.strategies import EXAMPLES, Drawn, drawn_models
 
-RANDOM = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+RANDOM = settings(EXAMPLES, max_examples=60)
 
 
 def three(demand=4.1) -> Model:

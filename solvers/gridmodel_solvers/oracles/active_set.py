@@ -134,8 +134,9 @@ class ActiveSet:
         x = np.where(held, at, start.x)
         y = np.concatenate([start.nu, start.mu[rows]])
         Bt, reach = sp.csr_array(B.T), np.maximum(abs(B) @ data.ranges, 1e-300)
-        last = np.inf
-        for repeat in range(1, _REPEAT + 1):
+        last, repeat = np.inf, 0
+        while repeat < _REPEAT:
+            repeat += 1
             t = np.where(held, 0.0, soft * x - data.q)
             y = factor.solve(B @ (D * t) - right + ridge * y)
             before, x = x, np.where(held, at, D * (t - Bt @ y))
@@ -162,8 +163,9 @@ class ActiveSet:
         value = data.C @ point.x
         reach = np.maximum(abs(data.C) @ data.ranges, 1e-300)
         pull = point.mu * reach / data.size
-        row_low = np.where(self.row_low, (pull < _WRONG) | sides.equality, ~self.row_high & (value < sides.lower - _WRONG * reach))
-        row_high = np.where(self.row_high, pull > -_WRONG, ~self.row_low & (value > sides.upper + _WRONG * reach))
+        under, over = value < sides.lower - _WRONG * reach, value > sides.upper + _WRONG * reach
+        row_low = np.where(self.row_low, (pull < _WRONG) | sides.equality, ~self.row_high & under)
+        row_high = np.where(self.row_high, pull > -_WRONG, ~self.row_low & over)
         new = ActiveSet(low, high, row_low, row_high)
         return new, sum(int((a != b).sum()) for a, b in zip(self._parts(), new._parts(), strict=True))
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gridmodel.ir.cones import Cones
 from gridmodel.ir.stack import Stack
 from gridmodel_solvers.oracles.interface import LocalProblem, Oracle, OracleAnswer
+from gridmodel_solvers.oracles.ranges import column_ranges
 
 __all__ = ["ClarabelBlocks"]
 
@@ -63,24 +64,33 @@ class _Block:
         if (lower > upper).any():
             raise LocalProblem("infeasible", self._label)
         self._bounds = (lower, upper)
+        # Clarabel's tolerances are absolute below one: columns are counted in their ranges, rows and each cone in their
+        # largest entry, costs in the largest that a column moves, so that answers do not depend on units.
+        self._units = column_ranges(stack)
         one = sp.eye_array(stack.columns, format="csr")
         fixed = lower == upper
         above, below = np.isfinite(upper) & ~fixed, np.isfinite(lower) & ~fixed
         parts = [stack.A.sparse(i), one[fixed], one[above], -one[below], -stack.G.sparse(i)]
         self._rhs = np.concatenate([stack.b[i], lower[fixed], upper[above], -lower[below], stack.h[i]])
-        self._matrix = sp.csc_matrix(sp.vstack(parts))
+        matrix = sp.csr_array(sp.vstack(parts)) @ sp.diags_array(self._units)
+        size = np.maximum(abs(matrix).max(axis=1).toarray().ravel(), np.abs(self._rhs))
+        _even(size[len(size) - self._cone_rows :], stack.cones)
+        self._rows = 1.0 / np.where(size > 0, size, 1.0)
+        self._rhs = self._rhs * self._rows
+        self._matrix = sp.csc_matrix(sp.diags_array(self._rows) @ matrix)
         zero, nonneg = self._equations + int(fixed.sum()), int(above.sum() + below.sum())
         self._cones = [clarabel.ZeroConeT(zero), clarabel.NonnegativeConeT(nonneg), *_cones(stack.cones)]
-        curvature = stack.P.sparse(i)
-        # Clarabel's tolerances are absolute below one; the scale keeps answers free of the unit of cost.
-        self._scale = max(float(np.abs(stack.q[i]).max(initial=0)), float(np.abs(curvature.data).max(initial=0)))
+        own = sp.diags_array(self._units)
+        curvature = sp.csr_array(own @ stack.P.sparse(i) @ own)
+        slope = np.abs(stack.q[i] * self._units)
+        self._scale = max(float(slope.max(initial=0)), float(np.abs(curvature.data).max(initial=0)))
         self._scale = self._scale or 1.0
         self._P = sp.csc_matrix(sp.triu(curvature)) / self._scale
         self._settings = _settings(accuracy)
         self._solver: Any = None
 
     def solve(self, q: Floats) -> tuple[Floats, Floats, Floats]:
-        scaled = q / self._scale
+        scaled = q * self._units / self._scale
         if self._solver is None:
             data = (self._P, scaled, self._matrix, self._rhs, self._cones)
             self._solver = clarabel.DefaultSolver(*data, self._settings)
@@ -88,7 +98,8 @@ class _Block:
             self._solver.update(q=scaled)
         answer = self._solver.solve()
         self._judge(answer)
-        x, z = np.clip(np.asarray(answer.x), *self._bounds), np.asarray(answer.z) * self._scale
+        x = np.clip(self._units * np.asarray(answer.x), *self._bounds)
+        z = np.asarray(answer.z) * self._rows * self._scale
         return x, z[: self._equations], z[len(z) - self._cone_rows :]
 
     def _judge(self, answer: Any) -> None:
@@ -101,6 +112,14 @@ class _Block:
             raise LocalProblem("unbounded", self._label)
         if not max(answer.r_prim, answer.r_dual) <= _TAKEN:
             raise LocalProblem("unsolved", self._label)
+
+
+def _even(size: Floats, cones: Cones) -> None:
+    """One size for all rows of a cone, in place: cones keep their shape under a common factor only."""
+    start = cones.nonneg
+    for count in [*cones.soc, *(k * (k + 1) // 2 for k in cones.psd), *[3] * (cones.exp + len(cones.pow3d))]:
+        size[start : start + count] = size[start : start + count].max(initial=0.0)
+        start += count
 
 
 def _cones(cones: Cones) -> list[Any]:

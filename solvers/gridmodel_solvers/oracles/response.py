@@ -157,7 +157,9 @@ class Response:
 
     def schur(self) -> sp.csr_array:
         """sum_i C_i M_i C_i', shape (rows, rows), M_i the linear part of the map."""
-        rows, cols, data = [], [], []
+        rows: list[Ints] = []
+        cols: list[Ints] = []
+        data: list[Floats] = []
         offsets = self.problem.offsets
         for k, stack in enumerate(self.problem.stacks):
             if not stack.slots or not stack.C.nnz:

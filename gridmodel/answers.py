@@ -1,0 +1,163 @@
+"""Results put together: prices under the user's names, and what to say where there is no answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridmodel.compile import Compiled
+from gridmodel.ir.result import Certificate, Result, Seconds, Status, Trace
+from gridmodel.language.model import Model
+from gridmodel.language.price import price_sign
+from gridmodel.runtime.interface import Iterate
+from gridmodel.runtime.local import LocalProblem
+from gridmodel.runtime.loop import Outcome
+from gridmodel.verify.central import Central, solve_central
+from gridmodel.verify.culprit import find_culprit
+
+__all__ = [
+    "central_result",
+    "conflict_result",
+    "diagnosed",
+    "local_result",
+    "no_answer",
+    "priced",
+    "prices_of",
+    "units_of",
+    "without_optimum",
+]
+
+Floats = NDArray[np.float64]
+
+
+def prices_of(compiled: Compiled, iterate: Iterate) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Prices and cvxpy's duals of couplings and of named limits, in the shapes that the user wrote."""
+    price: dict[str, Any] = {}
+    dual: dict[str, Any] = {}
+    for info in compiled.lowered.separable.couplings.infos:
+        if not len(info.rows):
+            continue
+        flat = info.dual_sign * iterate.mu[info.rows]
+        dual[info.name] = _shaped(flat, info.shape)
+        if info.price_sign is not None:
+            price[info.name] = _shaped(info.price_sign * flat, info.shape)
+    for party in compiled.model.agents:
+        for limit in party.limits:
+            found = compiled.lowered.named.get(f"{party.name}.{limit.name}") if party.size is None else None
+            if limit.name is None or found is None:
+                continue
+            k, position, rows, sign = found
+            flat = sign * iterate.nu[k][position, rows]
+            shape = tuple(int(n) for n in limit.constraint.shape)
+            dual[f"{party.name}.{limit.name}"] = _shaped(flat, shape)
+            factor = price_sign(limit.constraint)
+            if factor is not None:
+                price[f"{party.name}.{limit.name}"] = _shaped(factor * flat, shape)
+    return price, dual
+
+
+def priced(trace: Trace, compiled: Compiled) -> Trace:
+    """The history with prices in place of multipliers; rows without a price (cones, copies) keep their multiplier."""
+    couplings = compiled.lowered.separable.couplings
+    factor = np.ones(couplings.size)
+    for info in couplings.infos:
+        if info.price_sign is not None:
+            factor[info.rows] = info.price_sign * info.dual_sign
+    return replace(trace, prices=trace.prices * factor[trace.rows])
+
+
+def _shaped(flat: Floats, shape: tuple[int, ...]) -> Any:
+    return float(flat[0]) if shape == () else flat.reshape(shape, order="F")
+
+
+def units_of(model: Model) -> Mapping[str, str | None]:
+    units: dict[str, str | None] = {coupling.name: coupling.unit for coupling in model.couplings}
+    for party in model.agents:
+        units |= {f"{party.name}.{name}": party.unit(name) for name in party.variables}
+    return units
+
+
+def diagnosed(model: Model, outcome: Outcome) -> tuple[Status, str] | None:
+    """Why a run found no answer: infeasible or unbounded, with the agent or coupling, judged by a central solve."""
+    if outcome.status is Status.INFEASIBLE:
+        culprit = find_culprit(model, "infeasible")
+        return (Status.INFEASIBLE, culprit or Status.INFEASIBLE.sentence)
+    if outcome.judgement.badness() < 1e-3:
+        return None
+    return without_optimum(model)
+
+
+def without_optimum(model: Model) -> tuple[Status, str] | None:
+    """Infeasible or unbounded with the culprit, by a central solve; None where there is an optimum."""
+    central = solve_central(model)
+    if central.status == "infeasible":
+        return Status.INFEASIBLE, central.culprit or Status.INFEASIBLE.sentence
+    if central.status == "unbounded":
+        return Status.UNBOUNDED, central.culprit or Status.UNBOUNDED.sentence
+    return None
+
+
+def no_answer(
+    compiled: Compiled, label: str, status: Status, culprit: str, outcome: Outcome | None = None,
+    seconds: Seconds | None = None,
+) -> Result:  # fmt: skip
+    value = {Status.INFEASIBLE: np.inf, Status.UNBOUNDED: -np.inf}.get(status, np.nan)
+    return Result(
+        model_name=compiled.model.name, algorithm=label, status=status, message=f"{status.sentence}: {culprit}",
+        value=value, variables={}, price={}, dual={}, certificate=None,
+        trace=None if outcome is None else outcome.trace, rounds=0 if outcome is None else outcome.rounds,
+        seconds=seconds or Seconds(compiled.seconds), culprit=culprit, units=units_of(compiled.model),
+        currency=compiled.model.currency, model=compiled.model,
+    )  # fmt: skip
+
+
+def conflict_result(compiled: Compiled, label: str) -> Result:
+    first = compiled.lowered.conflicts[0]
+    name = compiled.lowered.names[first.block]
+    culprit = find_culprit(compiled.model, "infeasible") or f"agent {name!r}: {first.reason}"
+    return no_answer(compiled, label, Status.INFEASIBLE, culprit)
+
+
+def local_result(compiled: Compiled, label: str, found: LocalProblem) -> Result:
+    """An agent without an optimum of its own: infeasible is the model's fault, else only the central solve knows."""
+    if found.kind == "infeasible":
+        culprit = find_culprit(compiled.model, "infeasible") or f"agent {found.label!r}: {found}"
+        return no_answer(compiled, label, Status.INFEASIBLE, culprit)
+    central = solve_central(compiled.model)
+    if central.status in ("infeasible", "unbounded"):
+        return no_answer(compiled, label, Status(central.status), central.culprit or str(found))
+    return no_answer(compiled, label, Status.FAILED, str(found))
+
+
+def central_result(compiled: Compiled, tolerance: float, label: str) -> Result:
+    """The centralized optimum as a result; its proof is the solver's own."""
+    model = compiled.model
+    central = solve_central(model, min(1e-8, tolerance))
+    statuses = {"optimal": Status.CERTIFIED, "optimal_inaccurate": Status.SOLVED, "infeasible": Status.INFEASIBLE}
+    status = statuses.get(central.status, Status.UNBOUNDED if central.status == "unbounded" else Status.FAILED)
+    message = status.sentence if central.culprit is None else f"{status.sentence}: {central.culprit}"
+    return Result(
+        model_name=model.name, algorithm=label, status=status, message=f"{message} ({central.solver})",
+        value=central.value, variables=central.variables, price=central.price, dual=central.dual,
+        certificate=_central_certificate(central, tolerance), trace=None,
+        seconds=Seconds(compiled.seconds, central.seconds),
+        culprit=central.culprit, units=units_of(model), currency=model.currency, model=model,
+    )  # fmt: skip
+
+
+def _central_certificate(central: Central, tolerance: float) -> Certificate | None:
+    """The solver's word for the optimum, with the violations that remain."""
+    if not central.solved:
+        return None
+    return Certificate(
+        tolerance=tolerance, value=central.value, size=max(abs(central.value), 1e-300),
+        primal_residual=max(central.coupling_residual, central.local_residual),
+        coupling_residual=central.coupling_residual, local_residual=central.local_residual,
+        no_bound="the central solver proves its own answer", central_solver=central.solver,
+        central_status=central.status, central_value=central.value, central_gap=0.0, price_error=0.0,
+        price_error_relative=0.0, variable_error=0.0,
+    )  # fmt: skip

@@ -1,0 +1,95 @@
+"""Numbers of a model, checked before they reach a matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cvxpy as cp
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from gridmodel.errors import DataError
+from gridmodel.language.declared import AbstractParty, Cost
+from gridmodel.passes.affine import ParameterSource
+
+__all__ = ["by_rows", "check_finite", "finite_or_error", "fixed_source", "is_finite", "parameter_source", "read_value"]
+
+Floats = NDArray[np.float64]
+
+
+def check_finite(party: AbstractParty) -> None:
+    """Refuses constants that are NaN, infinite or not real.
+
+    Raises:
+        DataError: names the statement.
+    """
+    for statement in [*party.costs, *party.limits]:
+        kind = "the cost" if isinstance(statement, Cost) else "the constraint"
+        finite_or_error(statement.item, f"{party.name}: {kind} at {statement.place}")
+
+
+def finite_or_error(item: cp.Expression | cp.Constraint, where: str) -> None:
+    """Refuses an expression with a constant that is NaN, infinite or not real.
+
+    Raises:
+        DataError: it holds one.
+    """
+    if not all(is_finite(constant.value) for constant in item.constants()):
+        raise DataError(
+            f"{where} holds a constant that is NaN, infinite or not real; give finite numbers "
+            "(leave a row out, or use bounds=None, where there is no limit)."
+        )
+
+
+def is_finite(value: Any) -> bool:
+    """Whether all entries of a number, array or sparse matrix are real and finite."""
+    data = value.data if sp.issparse(value) else np.asarray(value)
+    return data.dtype.kind in "fiub" and bool(np.isfinite(data).all())
+
+
+def read_value(item: cp.Expression, where: str) -> Floats:
+    """The present value of a parameter or of an expression of parameters and constants.
+
+    Args:
+        where: what uses it, e.g. "home3" or "the couplings".
+
+    Raises:
+        DataError: a parameter has no value yet, or holds NaN or infinity.
+    """
+    for parameter in item.parameters():
+        if parameter.value is None:
+            name = parameter.name()
+            raise DataError(f"parameter {name} of {where} has no value; set {name}.value = ...")
+    value = item.value
+    array = np.asarray(value.toarray() if sp.issparse(value) else value, dtype=np.float64)
+    if not np.isfinite(array).all():
+        names = " and ".join(parameter.name() for parameter in item.parameters())
+        raise DataError(f"parameter {names} of {where} gives NaN or infinity; give finite numbers.")
+    return array
+
+
+def parameter_source(parameter: cp.Parameter, where: str) -> ParameterSource:
+    """A parameter that all agents share, read from itself."""
+
+    def read() -> Floats:
+        return read_value(parameter, where).ravel(order="F")[None, :]
+
+    return ParameterSource(parameter.id, read)
+
+
+def fixed_source(shape: tuple[int, ...], rows: Floats) -> tuple[cp.Parameter, ParameterSource]:
+    """A parameter of the representative with fixed values (N, size), its sign declared for DCP."""
+    sign = {"nonneg": True} if (rows >= 0).all() else {"nonpos": True} if (rows <= 0).all() else {}
+    parameter = cp.Parameter(shape, None, **sign)
+
+    def read() -> Floats:
+        return rows
+
+    return parameter, ParameterSource(parameter.id, read)
+
+
+def by_rows(array: Floats, axis: int = 0) -> Floats:
+    """An array as (N, size of a row), each row column by column; ``axis`` is the one of length N."""
+    moved = np.moveaxis(array, axis, 0)
+    return moved.transpose(0, *range(moved.ndim - 1, 0, -1)).reshape(moved.shape[0], -1)
