@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import cvxpy as cp
 import numpy as np
 from numpy.typing import NDArray
 
 from gridmodel.compile import Compiled
+from gridmodel.ir.properties import Traffic
 from gridmodel.ir.result import Certificate, Result, Seconds, Status, Trace
 from gridmodel.language.model import Model
 from gridmodel.language.price import price_sign
+from gridmodel.passes.template import limit_labels
 from gridmodel.runtime.interface import Iterate
 from gridmodel.runtime.local import LocalProblem
 from gridmodel.runtime.loop import Outcome
@@ -45,18 +48,12 @@ def prices_of(compiled: Compiled, iterate: Iterate) -> tuple[dict[str, Any], dic
         dual[info.name] = _shaped(flat, info.shape)
         if info.price_sign is not None:
             price[info.name] = _shaped(info.price_sign * flat, info.shape)
-    for party in compiled.model.agents:
-        for limit in party.limits:
-            found = compiled.lowered.named.get(f"{party.name}.{limit.name}") if party.size is None else None
-            if limit.name is None or found is None:
-                continue
-            k, position, rows, sign = found
-            flat = sign * iterate.nu[k][position, rows]
-            shape = tuple(int(n) for n in limit.constraint.shape)
-            dual[f"{party.name}.{limit.name}"] = _shaped(flat, shape)
-            factor = price_sign(limit.constraint)
-            if factor is not None:
-                price[f"{party.name}.{limit.name}"] = _shaped(factor * flat, shape)
+    limits = _named_limits(compiled.model)
+    for name, found in compiled.lowering.duals(compiled.lowered, iterate.nu).items():
+        dual[name] = found
+        factor = price_sign(limits[name])
+        if factor is not None:
+            price[name] = factor * found
     return price, dual
 
 
@@ -70,14 +67,28 @@ def priced(trace: Trace, compiled: Compiled) -> Trace:
     return replace(trace, prices=trace.prices * factor[trace.rows])
 
 
+def _named_limits(model: Model) -> dict[str, cp.Constraint]:
+    return {
+        f"{party.name}.{label}": limit.constraint
+        for party in model.agents
+        for label, limit in zip(limit_labels(party), party.limits, strict=True)
+        if label is not None
+    }
+
+
 def _shaped(flat: Floats, shape: tuple[int, ...]) -> Any:
     return float(flat[0]) if shape == () else flat.reshape(shape, order="F")
 
 
 def units_of(model: Model) -> Mapping[str, str | None]:
+    """Units of couplings, variables and named limits; None where there is none, or a limit's variables differ."""
     units: dict[str, str | None] = {coupling.name: coupling.unit for coupling in model.couplings}
     for party in model.agents:
         units |= {f"{party.name}.{name}": party.unit(name) for name in party.variables}
+    for name, constraint in _named_limits(model).items():
+        found = {model.owner(variable).unit for variable in constraint.variables()} - {None}
+        # A limit may be called like a variable, whose unit is then the one that is known for sure.
+        units.setdefault(name, found.pop() if len(found) == 1 else None)
     return units
 
 
@@ -103,13 +114,16 @@ def without_optimum(model: Model) -> tuple[Status, str] | None:
 
 def no_answer(
     compiled: Compiled, label: str, status: Status, culprit: str, outcome: Outcome | None = None,
-    seconds: Seconds | None = None,
+    seconds: Seconds | None = None, traffic: Traffic | None = None,
 ) -> Result:  # fmt: skip
+    rounds = 0 if outcome is None else outcome.rounds
+    sent = traffic or Traffic(0, 0)
     value = {Status.INFEASIBLE: np.inf, Status.UNBOUNDED: -np.inf}.get(status, np.nan)
     return Result(
         model_name=compiled.model.name, algorithm=label, status=status, message=f"{status.sentence}: {culprit}",
         value=value, variables={}, price={}, dual={}, certificate=None,
-        trace=None if outcome is None else outcome.trace, rounds=0 if outcome is None else outcome.rounds,
+        trace=None if outcome is None else priced(outcome.trace, compiled), rounds=rounds,
+        messages=rounds * sent.messages, bytes=rounds * sent.bytes,
         seconds=seconds or Seconds(compiled.seconds), culprit=culprit, units=units_of(compiled.model),
         currency=compiled.model.currency, model=compiled.model,
     )  # fmt: skip

@@ -34,6 +34,11 @@ class Compiled:
         return find_properties(self.lowered.separable, self.model.topology)
 
     @cached_property
+    def structure(self) -> Properties:
+        """The same without curvature along the couplings, which takes longer to find than all the rest."""
+        return find_properties(self.lowered.separable, self.model.topology, curvature=False)
+
+    @cached_property
     def scale(self) -> Scale:
         """Sizes of columns and rows."""
         return Scale(self.lowered.separable)

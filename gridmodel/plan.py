@@ -106,14 +106,15 @@ class Plan:
         return self._result(compiled, outcome, tolerance, Seconds(compiled.seconds, took))
 
     def _result(self, compiled: Compiled, outcome: Outcome, tolerance: float, seconds: Seconds) -> Result:
-        if outcome.status is Status.UNBOUNDED or (outcome.status is Status.INFEASIBLE and outcome.ray is None):
-            return no_answer(compiled, self._label, outcome.status, outcome.message, outcome=outcome, seconds=seconds)
-        if outcome.status in (Status.STOPPED, Status.INFEASIBLE):
-            status = diagnosed(compiled.model, outcome)
-            if status is not None:
-                return no_answer(compiled, self._label, *status, outcome=outcome, seconds=seconds)
         assert self._algorithm is not None
         traffic = self._algorithm.traffic(compiled.lowered.separable)
+        verdict: tuple[Status, str] | None = None
+        if outcome.status is Status.UNBOUNDED or (outcome.status is Status.INFEASIBLE and outcome.ray is None):
+            verdict = outcome.status, outcome.message
+        elif outcome.status in (Status.STOPPED, Status.INFEASIBLE):
+            verdict = diagnosed(compiled.model, outcome)
+        if verdict is not None:
+            return no_answer(compiled, self._label, *verdict, outcome=outcome, seconds=seconds, traffic=traffic)
         judged = outcome.judgement
         price, dual = prices_of(compiled, judged.iterate)
         model = compiled.model
@@ -137,6 +138,8 @@ def _warm(result: Result | None, compiled: Compiled) -> Iterate | None:
     fits = (
         len(state.x) == len(problem.stacks)
         and all(x.shape == s.q.shape for x, s in zip(state.x, problem.stacks, strict=True))
+        and all(nu.shape == s.b.shape for nu, s in zip(state.nu, problem.stacks, strict=True))
+        and all(zeta.shape == s.h.shape for zeta, s in zip(state.zeta, problem.stacks, strict=True))
         and len(state.mu) == problem.couplings.size
     )
     if not fits:

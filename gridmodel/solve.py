@@ -11,7 +11,7 @@ from typing import Literal
 from gridmodel.compile import Compiled, compile_model
 from gridmodel.errors import ModelError, NotApplicableError, UnknownNameError
 from gridmodel.ir.properties import Properties, Traffic, Verdict
-from gridmodel.ir.result import Result
+from gridmodel.ir.result import Result, Status
 from gridmodel.language.model import Model
 from gridmodel.plan import Plan
 from gridmodel.runtime.interface import AbstractAlgorithm
@@ -66,6 +66,7 @@ def compile(model: Model, method: Method = "auto", *, prefer: Prefer = "seconds"
     Raises:
         ModelError: the model is wrong, or the algorithm does not apply to it.
     """
+    _check_prefer(prefer)
     compiled = compile_model(model)
     algorithm, label = _resolve(compiled, method, prefer)
     return Plan(compiled, algorithm, label)
@@ -102,7 +103,9 @@ def solve(
     result = compile(model, method, prefer=prefer).solve(
         tolerance=tolerance, max_rounds=max_rounds, seconds=seconds, progress=progress
     )
-    if verify and result.variables and result.algorithm != "central":
+    asked = verify and result.algorithm != "central"
+    # Whoever pressed Ctrl-C does not want to wait for a central solve.
+    if asked and result.variables and result.status is not Status.INTERRUPTED:
         verify_result(result)
     return result
 
@@ -134,8 +137,7 @@ def choose(properties: Properties, prefer: str) -> tuple[str, str]:
         NotApplicableError: no algorithm applies.
         ModelError: another word for ``prefer``.
     """
-    if prefer not in ("seconds", "rounds"):
-        raise ModelError(f'prefer must be "seconds" or "rounds", got {prefer!r}.')
+    _check_prefer(prefer)
     applies = {name: kind().verdict(properties) for name, kind in algorithms().items()}
     if prefer == "rounds" and "dual" in applies and applies["dual"].applies and properties.coupling_rows:
         return "dual", "every agent's response to prices is smooth, and accelerated dual ascent needs fewest rounds"
@@ -149,7 +151,7 @@ def choose(properties: Properties, prefer: str) -> tuple[str, str]:
 
 
 def compare(model: Model, *, tolerance: float = 1e-4) -> Comparison:
-    """Solves by every algorithm that applies and centrally, and verifies each.
+    """Solves by every algorithm that applies and centrally, and verifies each; Ctrl-C ends it with those so far.
 
     Args:
         model: agents, couplings, topology.
@@ -164,9 +166,16 @@ def compare(model: Model, *, tolerance: float = 1e-4) -> Comparison:
             continue
         algorithm, label = _resolve(compiled, name, "seconds")
         results[name] = Plan(compiled, algorithm, label).solve(tolerance=tolerance)
+        if results[name].status is Status.INTERRUPTED:
+            break
         if results[name].variables:
             verify_result(results[name])
     return Comparison(results, refused)
+
+
+def _check_prefer(prefer: str) -> None:
+    if prefer not in ("seconds", "rounds"):
+        raise ModelError(f'prefer must be "seconds" or "rounds", got {prefer!r}.')
 
 
 def _resolve(compiled: Compiled, method: Method, prefer: str) -> tuple[AbstractAlgorithm | None, str]:
@@ -181,15 +190,27 @@ def _resolve(compiled: Compiled, method: Method, prefer: str) -> tuple[AbstractA
     elif method == "central":
         return None, "central"
     else:
-        name = choose(compiled.properties, prefer)[0] if method == "auto" else method
+        name = _chosen(compiled, prefer) if method == "auto" else method
         if name not in algorithms():
             known = ", ".join(["auto", "central", *algorithms()])
             raise UnknownNameError(f"no algorithm {method!r}; there are {known}.")
         algorithm = algorithms()[name]()
-    verdict = algorithm.verdict(compiled.properties)
+    facts = compiled.properties if algorithm.needs_curvature else compiled.structure
+    verdict = algorithm.verdict(facts)
     if not verdict.applies:
         raise NotApplicableError(
             f"{algorithm.name!r} does not apply to model {compiled.model.name!r}: {verdict.reason}. "
             "gridmodel.explain(model) lists those that do."
         )
-    return algorithm.settled(compiled.properties), algorithm.name
+    return algorithm.settled(facts), algorithm.name
+
+
+def _chosen(compiled: Compiled, prefer: str) -> str:
+    """What "auto" takes; curvature is looked for only where the choice rests on it."""
+    try:
+        quick = choose(compiled.structure, "seconds")[0]
+    except NotApplicableError:
+        quick = None
+    if quick is not None and prefer == "seconds" and not algorithms()[quick].needs_curvature:
+        return quick
+    return choose(compiled.properties, prefer)[0]

@@ -8,6 +8,8 @@ from gridmodel.errors import UnitError
 
 __all__ = ["common_unit", "per"]
 
+_POWERS = ("W", "kW", "MW", "GW")
+
 
 def common_unit(units: Iterable[tuple[str, str | None]], where: str) -> str | None:
     """The one unit that all named quantities share; quantities without a unit take part in any.
@@ -34,5 +36,9 @@ def common_unit(units: Iterable[tuple[str, str | None]], where: str) -> str | No
 
 
 def per(numerator: str, denominator: str | None) -> str:
-    """The label of a ratio, e.g. of a price: ``per("EUR", "kW") == "EUR/kW"``."""
-    return numerator if denominator is None else f"{numerator}/{denominator}"
+    """The label of a ratio, e.g. of a price: ``per("EUR", "kW") == "EUR/kW"`` and ``per("EUR/h", "MW") == "EUR/MWh"``."""
+    if denominator is None:
+        return numerator
+    if denominator in _POWERS and numerator.endswith("/h"):
+        return f"{numerator.removesuffix('/h')}/{denominator}h"
+    return f"{numerator}/{denominator}"

@@ -30,6 +30,7 @@ def build(
     susceptance: str = "matpower",
     boundary: str = "midpoint",
     load_scale: float = 1.0,
+    coordinator: bool = True,
 ) -> Model:
     """The DC optimal power flow of a case as a model.
 
@@ -39,7 +40,16 @@ def build(
         susceptance: "matpower", 1 / (x tap), or "pglib", x / (r^2 + x^2) without taps and shifts.
         boundary: what neighbours agree on at a tie line: "midpoint" or "angle".
         load_scale: factor on the loads of the case.
+        coordinator: false lets areas talk to their neighbours only.
     """
     shipped = _DATA / case
     net = read_network(shipped if Path(case).name == case and shipped.is_file() else case)
-    return opf(net, "dc", areas=areas, susceptance=susceptance, boundary=boundary, load_scale=load_scale)
+    return opf(
+        net,
+        "dc",
+        areas=areas,
+        susceptance=susceptance,
+        boundary=boundary,
+        load_scale=load_scale,
+        coordinator=coordinator,
+    )

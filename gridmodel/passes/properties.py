@@ -18,14 +18,15 @@ __all__ = ["find_properties"]
 _PAIRS_SHOWN = 3
 
 
-def find_properties(problem: Separable, topology: Topology | None) -> Properties:
+def find_properties(problem: Separable, topology: Topology | None, curvature: bool = True) -> Properties:
     """Everything that algorithms' verdicts rest on.
 
     Args:
         problem: the model as matrices.
         topology: who may talk to whom, None where everyone may.
+        curvature: False leaves out how blocks respond to prices, as if no response were smooth.
     """
-    blocks = tuple(_block(stack) for stack in problem.stacks)
+    blocks = tuple(_block(stack, curvature) for stack in problem.stacks)
     jumps = any(facts.response is None for facts in blocks)
     agreement = _agreement_rows(problem)
     rows = problem.couplings
@@ -47,7 +48,7 @@ def find_properties(problem: Separable, topology: Topology | None) -> Properties
     )
 
 
-def _block(stack: Stack) -> BlockFacts:
+def _block(stack: Stack, curvature: bool) -> BlockFacts:
     diagonal = stack.P.diagonal() if stack.P.nnz else np.zeros((1, max(stack.columns, 1)))
     if stack.cones:
         kind = "conic"
@@ -64,7 +65,7 @@ def _block(stack: Stack) -> BlockFacts:
         cones=str(stack.cones),
         equal=stack.A.is_shared and stack.P.is_shared,
         curvature=(float(diagonal.min(initial=np.inf)), float(diagonal.max(initial=0.0))) if stack.columns else (0.0, 0.0),
-        response=response_norm(stack),
+        response=response_norm(stack) if curvature else None,
     )
 
 

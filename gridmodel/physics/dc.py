@@ -67,7 +67,14 @@ class _Ties:
     copied: Indices
 
 
-def dc_model(net: Network, areas: Mapping[str, Indices], susceptance: str, boundary: str, load_scale: float) -> Model:
+def dc_model(
+    net: Network,
+    areas: Mapping[str, Indices],
+    susceptance: str,
+    boundary: str,
+    load_scale: float,
+    coordinator: bool = True,
+) -> Model:
     """The DC optimal power flow of a network cut into areas.
 
     min sum_g cost_g(p_g)  s.t.  sum of p - sum of flows out = load + g_shunt at every bus (``balance``, MW),
@@ -84,6 +91,7 @@ def dc_model(net: Network, areas: Mapping[str, Indices], susceptance: str, bound
 
     Args:
         areas: positions of the buses, rising, by the area's name; ``model.layout`` keeps them as a ``DcLayout``.
+        coordinator: whether algorithms may use one; else neighbours talk to each other only.
 
     Raises:
         ModelError: an unknown susceptance or boundary, or a load_scale that is not a number >= 0.
@@ -114,7 +122,7 @@ def dc_model(net: Network, areas: Mapping[str, Indices], susceptance: str, bound
         if (area[ties[i].far] == j).any():
             graph.add_edge(agents[i].name, agents[j].name)
             _couple(case, model, agents, ties, i, j)
-    model.connect(graph, coordinator=True)
+    model.connect(graph, coordinator=coordinator)
     names = list(areas)
     model.layout = DcLayout(
         net.source,

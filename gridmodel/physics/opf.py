@@ -24,6 +24,7 @@ def opf(
     boundary: str = "midpoint",
     objective: str = "cost",
     load_scale: float = 1.0,
+    coordinator: bool = True,
 ) -> Model:
     """The optimal power flow of a network: areas are agents, the ties between them couplings.
 
@@ -39,6 +40,7 @@ def opf(
             the angles of its ends.
         objective: "cost" of generation in $/h.
         load_scale: factor on the loads of the file.
+        coordinator: False lets areas talk to their neighbours only; then only algorithms without a coordinator apply.
 
     Raises:
         ModelError: an unknown word, or areas that do not fit the network.
@@ -49,4 +51,4 @@ def opf(
         raise ModelError(f"formulation={formulation!r} is not available; available: {', '.join(_FORMULATIONS)}.")
     if objective not in _OBJECTIVES:
         raise ModelError(f"objective={objective!r} is not available; available: {', '.join(_OBJECTIVES)}.")
-    return dc_model(net, partition(net, areas), susceptance, boundary, load_scale)
+    return dc_model(net, partition(net, areas), susceptance, boundary, load_scale, coordinator)

@@ -49,6 +49,8 @@ def plot(result: Result, path: str | Path) -> None:
         for axes, (unit, names) in _axes(columns[1], groups, "Prices on the way"):
             _history(axes, trace, [result.coupling_rows.get(int(row)) for row in trace.rows], names)
             axes.set(xlabel="rounds", ylabel=unit)
+            _rounds(axes)
+            _not_too_close(axes)
     buses = _bus_prices(result)
     if buses:
         _dots(columns[-1].subplots(), buses, _price_label(result, "MW"))
@@ -75,7 +77,8 @@ def _groups(result: Result) -> dict[str, list[str]]:
     """The couplings that have a price, by the label of their unit; at most three units."""
     groups: dict[str, list[str]] = {}
     for name, price in result.price.items():
-        if price is not None and name in result.units and np.isrealobj(price):
+        of_agent = name.partition(".")[0] in result.variables
+        if price is not None and name in result.units and not of_agent and np.isrealobj(price):
             groups.setdefault(_price_label(result, result.units[name]), []).append(name)
     return dict(list(groups.items())[:3])
 
@@ -108,14 +111,16 @@ def _convergence(axes: Axes, result: Result, trace: Trace) -> None:
         gap = np.abs(trace.value - trace.bound) / size  # below zero while infeasible, which a log axis cannot show
     curves = [("primal residual", trace.primal), ("dual residual", trace.dual), ("gap to the lower bound", gap)]
     drawn = False
-    for (label, values), color in zip(curves, _COLORS, strict=False):
+    for (label, values), color, width in zip(curves, _COLORS, (3.0, 1.5, 1.5), strict=False):
         shown = np.where(np.isfinite(values) & (values > 0), values, np.nan)
         if np.isfinite(shown).any():
-            axes.semilogy(trace.rounds, shown, label=label, color=color, marker=_marker(trace), markersize=3.5)
+            style = {"color": color, "linewidth": width, "marker": _marker(trace), "markersize": 2 + width}
+            axes.semilogy(trace.rounds, shown, label=label, **style)
             drawn = True
     if result.certificate is not None:
         axes.axhline(result.certificate.tolerance, color=_INK, linestyle="--", linewidth=1, label="tolerance")
     axes.set(title="Convergence", xlabel="rounds", ylabel="relative size")
+    _rounds(axes)
     if drawn:
         _legend(axes)
 
@@ -124,11 +129,11 @@ def _history(axes: Axes, trace: Trace, rows: list[str | None], names: list[str])
     """Prices against rounds: one color a coupling, or one color for all where they are many."""
     if len(names) > _NAMED:
         own = [k for k, name in enumerate(rows) if name in names]
-        axes.plot(trace.rounds, trace.prices[:, own], color=_COLORS[0], linewidth=0.8, alpha=0.4)
+        axes.plot(trace.rounds, trace.prices[:, own], color=_COLORS[0], linewidth=0.8, alpha=0.4, marker=_single(trace))
         return
     for name, color in zip(names, _COLORS, strict=False):
         own = [k for k, other in enumerate(rows) if other == name]
-        lines = axes.plot(trace.rounds, trace.prices[:, own], color=color, linewidth=1.2, alpha=0.85)
+        lines = axes.plot(trace.rounds, trace.prices[:, own], _single(trace), ls="-", color=color, lw=1.2, alpha=0.85)
         if lines:
             lines[0].set_label(_literal(name))
     if len(names) == 1:
@@ -153,12 +158,31 @@ def _final(axes: Axes, prices: dict[str, Floats], unit: str) -> None:
 
 
 def _dots(axes: Axes, buses: dict[str, tuple[Any, Any]], unit: str) -> None:
+    every = np.sort(np.concatenate([numbers for numbers, _ in buses.values()]))
+    gaps = every[-1] > 2 * every.size  # numbers with wide gaps would squeeze the buses into corners
     for rank, (area, (numbers, prices)) in enumerate(buses.items()):
         color = _COLORS[rank % len(_COLORS)]
-        axes.plot(numbers, prices, "o", color=color, markersize=3.5, label=area if rank < _NAMED else None)
-    axes.set(title="Locational marginal prices", xlabel="bus", ylabel=unit)
+        at = np.searchsorted(every, numbers) + 1 if gaps else numbers
+        axes.plot(at, prices, "o", color=color, markersize=3.5, label=_literal(area) if rank < _NAMED else None)
+    place = "bus, counted by rising number" if gaps else "bus"
+    axes.set(title="Locational marginal prices", xlabel=place, ylabel=unit)
     axes.margins(y=0.15)
+    _not_too_close(axes)
     _legend(axes)
+
+
+def _rounds(axes: Axes) -> None:
+    """Whole numbers on the axis of rounds."""
+    axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _not_too_close(axes: Axes) -> None:
+    """Plain numbers, and prices that hardly differ look as if they hardly differ."""
+    low, high = axes.get_ylim()
+    least = 0.02 * max(abs(low), abs(high))
+    if high - low < least:
+        axes.set_ylim((low + high - least) / 2, (low + high + least) / 2)
+    axes.ticklabel_format(axis="y", useOffset=False)
 
 
 def _lines(axes: Axes, vectors: dict[str, Floats], scalars: dict[str, float]) -> None:
@@ -194,6 +218,11 @@ def _legend(axes: Axes) -> None:
 
 def _marker(trace: Trace) -> Any:
     return "o" if len(trace.rounds) <= 60 else None
+
+
+def _single(trace: Trace) -> str:
+    """The marker of prices: a single check draws no line."""
+    return "o" if len(trace.rounds) == 1 else ""
 
 
 def _literal(text: str) -> str:

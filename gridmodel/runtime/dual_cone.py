@@ -12,6 +12,7 @@ __all__ = ["project_dual"]
 Floats = NDArray[np.float64]
 
 _NEAR = 1e-4
+_STEEP = 300.0
 
 
 def project_dual(cones: Cones, zeta: Floats) -> Floats:
@@ -74,7 +75,7 @@ def _exponential(z: Floats) -> None:
     # With w > 0 a larger v is enough: v >= u + u log(w / -u).
     raised = np.maximum(v, safe + safe * np.log(np.maximum(w, 1e-300) / -safe))
     by_v = ~small & (w > 0)
-    z[:, 1] = np.where(by_v, raised, z[:, 1])
-    with np.errstate(over="ignore"):
-        needed = -safe * np.exp(np.minimum(z[:, 1] / safe, 700.0) - 1.0)
+    # Otherwise w is raised, unless that would take a number beyond floating point.
+    z[:, 1] = np.where(by_v, raised, np.where(small, z[:, 1], np.maximum(z[:, 1], _STEEP * safe)))
+    needed = -safe * np.exp(np.clip(z[:, 1] / safe, -_STEEP, _STEEP) - 1.0)
     z[:, 2] = np.where(small, np.maximum(w, 0.0), np.where(by_v, w, np.maximum(w, needed)))

@@ -45,6 +45,8 @@ class AbstractAlgorithm(abc.ABC):
     """
 
     name: ClassVar[str]
+    needs_curvature: ClassVar[bool] = False
+    """Whether the verdict asks how blocks respond to prices."""
 
     @abc.abstractmethod
     def verdict(self, properties: Properties) -> Verdict:

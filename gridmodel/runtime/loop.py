@@ -147,7 +147,7 @@ def run(
         while rounds < limits.max_rounds:
             state = algorithm.step(state)
             rounds += 1
-            if rounds < next_check:
+            if rounds < min(next_check, limits.max_rounds):
                 continue
             next_check = rounds + max(limits.check_every, rounds // 20)
             judged = plain = judge(problem, scale, bounder, algorithm.observe(state))

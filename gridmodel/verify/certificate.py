@@ -85,17 +85,30 @@ def complete(certificate: Certificate, result: Result, central: Central) -> Cert
         central_value=central.value,
         central_gap=(result.value - central.value) / size,
         price_error=max(errors.values(), default=None),
-        price_error_relative=_relative(errors, central.price, result.units),
+        price_error_relative=_relative(errors, central.price, _price_groups(result)),
         price_errors=errors,
         variable_error=max(apart) if apart else None,
     )
 
 
-def _relative(errors: Mapping[str, float], prices: Mapping[str, Any], units: Mapping[str, str | None]) -> float | None:
-    """The largest error over the largest price among those per the same unit; None without prices."""
-    by_unit: dict[str | None, tuple[float, float]] = {}
+def _price_groups(result: Result) -> dict[str, tuple[str, str]]:
+    """Which prices compare: those per one unit; without a unit, all couplings, and all limits of one name."""
+    couplings = {coupling.name for coupling in result.model.couplings}
+    groups = {}
+    for name in result.price:
+        kind = "coupling" if name in couplings else name.rpartition(".")[2]
+        unit = result.units.get(name)
+        groups[name] = ("unit", unit) if unit is not None else ("kind", kind)
+    return groups
+
+
+def _relative(
+    errors: Mapping[str, float], prices: Mapping[str, Any], groups: Mapping[str, tuple[str, str]]
+) -> float | None:
+    """The largest error over the largest price of its group; None without prices."""
+    by_unit: dict[tuple[str, str], tuple[float, float]] = {}
     for name, error in errors.items():
-        unit = units.get(name, f"limit {name.rpartition('.')[2]}")
+        unit = groups[name]
         worst, largest = by_unit.get(unit, (0.0, 0.0))
         by_unit[unit] = max(worst, error), max(largest, float(np.abs(prices[name]).max(initial=0.0)))
     return max((worst / largest if largest > 0 else worst for worst, largest in by_unit.values()), default=None)

@@ -55,6 +55,7 @@ class DualDecomposition(AbstractAlgorithm):
     """
 
     name: ClassVar[str] = "dual"
+    needs_curvature: ClassVar[bool] = True
 
     step_size: float | None = None
     accelerated: bool = True

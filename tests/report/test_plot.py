@@ -49,7 +49,7 @@ def test_the_curves_are_the_history(dispatch_result: Result, tmp_path: Path, dra
     assert convergence.get_yscale() == "log"
     np.testing.assert_array_equal(np.asarray(history.lines[0].get_ydata()), trace.prices[:, 0])
     assert [patch.get_width() for patch in final.patches] == [1.02]
-    assert final.get_xlabel() == "price in EUR/h/kW"
+    assert final.get_xlabel() == "price in EUR/kWh"
 
 
 def test_a_result_without_history_shows_prices_alone(
@@ -82,7 +82,7 @@ def test_prices_of_two_units_never_share_an_axis(dispatch_result: Result, tmp_pa
         tmp_path / "a.png",
     )
     first, second = drawn[0].axes
-    assert (first.get_xlabel(), second.get_xlabel()) == ("price in EUR/h/MW", "price in EUR/h/rad")
+    assert (first.get_xlabel(), second.get_xlabel()) == ("price in EUR/MWh", "price in EUR/h/rad")
     assert [patch.get_width() for patch in first.patches] == [1.0, 3.0]
 
 
@@ -103,6 +103,38 @@ def test_an_optimal_power_flow_shows_the_prices_of_its_buses(tmp_path: Path, dra
     assert axes.get_title() == "Locational marginal prices"
     buses = np.concatenate([np.asarray(line.get_xdata()) for line in axes.lines])
     assert sorted(buses) == list(range(1, 15))
+
+
+def test_a_run_of_one_check_is_drawn_as_points_over_whole_rounds(tmp_path: Path, drawn: list[Figure]) -> None:
+    result = gm.solve(load_model("lmp", {}), "admm", max_rounds=5)
+    plot(result, tmp_path / "a.png")
+    convergence, history, _ = drawn[0].axes
+    assert result.trace is not None
+    assert len(result.trace.rounds) == 1
+    assert [line.get_marker() for line in history.lines] == ["o", "o"]
+    assert all(tick == int(tick) for axes in (convergence, history) for tick in axes.get_xticks())
+
+
+def test_equal_prices_are_drawn_as_a_flat_line(dispatch_result: Result, tmp_path: Path, drawn: list[Figure]) -> None:
+    assert dispatch_result.trace is not None
+    flat = replace(dispatch_result.trace, prices=1.02 + 1e-6 * np.arange(dispatch_result.trace.rounds.size)[:, None])
+    plot(replace(dispatch_result, trace=flat), tmp_path / "a.png")
+    low, high = drawn[0].axes[1].get_ylim()
+    assert high - low >= 0.019
+
+
+def test_bus_numbers_with_gaps_leave_no_empty_field(tmp_path: Path, drawn: list[Figure]) -> None:
+    text = load_text("pglib_opf_case14_ieee.m").replace("\n\t14\t", "\n\t9000\t").replace("\t14\t", "\t9000\t")
+    (tmp_path / "gaps.m").write_text(text)
+    result = gm.solve(load_model(str(tmp_path / "gaps.m"), {"areas": "2"}), "central")
+    plot(result, tmp_path / "a.png")
+    axes = drawn[0].axes[-1]
+    assert axes.get_xlabel() == "bus, counted by rising number"
+    assert sorted(np.concatenate([np.asarray(line.get_xdata()) for line in axes.lines])) == list(range(1, 15))
+
+
+def load_text(case: str) -> str:
+    return (Path(__file__).parents[2] / "models" / "data" / case).read_text()
 
 
 def test_names_with_dollars_are_no_formulas(dispatch_result: Result, tmp_path: Path, drawn: list[Figure]) -> None:

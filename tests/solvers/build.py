@@ -89,11 +89,13 @@ def dispatch_cost(value: float) -> float:
 
 @dataclass(frozen=True)
 class Optimum:
-    """The central optimum: cost, columns of each stack, multipliers of the coupling rows."""
+    """The central optimum: cost, columns of each stack, multipliers of coupling rows, equations and cone rows."""
 
     value: float
     x: list[Floats]
     mu: Floats
+    nu: list[Floats]
+    zeta: list[Floats]
 
 
 def central(problem: Separable) -> Optimum:
@@ -132,7 +134,16 @@ def central(problem: Separable) -> Optimum:
     mu[above] += z[at[1] : at[2]]
     mu[below] -= z[at[2] : at[3]]
     parts_x = problem.split(x)
-    return Optimum(problem.cost(parts_x), parts_x, mu)
+    nu, zeta = z[: at[0]], z[len(z) - sum(s.h.size for s in stacks) :]
+    return Optimum(
+        problem.cost(parts_x), parts_x, mu,
+        _parts(nu, [s.b for s in stacks]), _parts(zeta, [s.h for s in stacks]),
+    )  # fmt: skip
+
+
+def _parts(vector: Floats, like: list[Floats]) -> list[Floats]:
+    ends = np.cumsum([part.size for part in like])[:-1]
+    return [part.reshape(shape.shape) for part, shape in zip(np.split(vector, ends), like, strict=True)]
 
 
 def cone_list(cones: Cones) -> list[Any]:

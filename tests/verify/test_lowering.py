@@ -32,7 +32,7 @@ def test_values_and_columns_come_back(drawn: Drawn):
     compiled = compile_model(model)
     status, value, x, mu = solve_whole(compiled.lowered.separable)
     # Clarabel meets these matrices without cvxpy's help; where it gives up half-way they have been proven nothing.
-    assume(status not in ("AlmostSolved", "InsufficientProgress"))
+    assume(status not in ("AlmostSolved", "InsufficientProgress", "MaxIterations"))
     assert status == "Solved"
     assert value == pytest.approx(central.value, rel=1e-5, abs=1e-5)
     answer = compiled.lowering.values(compiled.lowered, compiled.lowered.separable.split(x))
