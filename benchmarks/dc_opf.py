@@ -37,7 +37,7 @@ def measured(net: Network, coordinator: bool, options: Any) -> dict[str, Any]:
     return {
         "case": net.name.removeprefix("pglib_opf_"),
         "areas": areas,
-        "ties": sum(coupling.constraint.size for coupling in model.couplings) // 2,
+        "ties": np.unique(np.concatenate(list(model.layout.ties.values()))).size,
         "form": "fused" if coordinator else "edge",
         "status": result.status.value,
         "rounds": result.rounds,

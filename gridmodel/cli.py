@@ -204,11 +204,13 @@ def _build(options: argparse.Namespace) -> Model:
 
 def _check_outputs(json_file: str | None, plot_file: str | None) -> None:
     """Refuses places that cannot be written, before the long work."""
-    if plot_file and Path(plot_file).suffix.lower() not in FORMATS:
+    if plot_file and not Path(plot_file).is_dir() and Path(plot_file).suffix.lower() not in FORMATS:
         raise DataError(f"--plot {plot_file}: the ending must be one of {', '.join(FORMATS)}.")
     for flag, name in (("--json", json_file), ("--plot", plot_file)):
-        if not name or (flag == "--json" and name == "-"):
+        if name is None or (flag == "--json" and name == "-"):
             continue
+        if not name:
+            raise DataError(f"{flag}: the file's name is empty; give one.")
         path = Path(name)
         if path.is_dir():
             raise DataError(f"{flag} {name}: this is a folder; give a file's name.")

@@ -67,11 +67,15 @@ def load_model(name: str, options: Mapping[str, str]) -> Model:
 
 
 def _not_found(name: str, path: Path, shipped: list[str]) -> str:
+    if not name:
+        return f"no model named; give a .py or .m file, or a shipped model: {', '.join(shipped)}."
+    if path.is_dir():
+        return f"{name}: this is a folder; give a .py or .m file, or a shipped model: {', '.join(shipped)}."
     if path.suffix in (".py", ".m"):
         return f"{name}: no such file; give a path that exists, or a shipped model: {', '.join(shipped)}."
     if path.exists():
         return f"{name}: a model is a Python file (.py), a case file (.m) or a shipped model's name."
-    near = get_close_matches(name, shipped, 1)
+    near = get_close_matches(name.lower(), shipped, 1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"no model {name!r}: shipped are {', '.join(shipped)}; or give a .py or .m file.{hint}"
 

@@ -28,8 +28,12 @@ from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
 from gridmodel.runtime.local import LocalProblem
 from gridmodel.runtime.loop import Limits, Outcome, Progress, run
 from gridmodel.verify.certificate import certificate_of
+from gridmodel.verify.declared import declared_cost
 
 __all__ = ["Plan"]
+
+_EXACT = 1e-7
+"""Above it, auxiliary columns may be loose enough to show in the cost."""
 
 Floats = NDArray[np.float64]
 
@@ -116,11 +120,14 @@ class Plan:
         if verdict is not None:
             return no_answer(compiled, self._label, *verdict, outcome=outcome, seconds=seconds, traffic=traffic)
         judged = outcome.judgement
+        variables = compiled.lowering.values(compiled.lowered, judged.iterate.x)
+        if judged.badness() > _EXACT:
+            judged = judged.valued(declared_cost(compiled.model, variables))
         price, dual = prices_of(compiled, judged.iterate)
         model = compiled.model
         return Result(
             model_name=model.name, algorithm=self._label, status=outcome.status, message=outcome.message,
-            value=judged.value, variables=compiled.lowering.values(compiled.lowered, judged.iterate.x),
+            value=judged.value, variables=variables,
             price=price, dual=dual, certificate=certificate_of(judged, tolerance),
             trace=priced(outcome.trace, compiled),
             rounds=outcome.rounds, messages=outcome.rounds * traffic.messages, bytes=outcome.rounds * traffic.bytes,

@@ -33,6 +33,9 @@ def build(homes: int = 20, hours: int = 24, seed: int = 0, kind: str = "qp", lim
     """
     if kind not in LOSS:
         raise gm.ModelError(f"community: kind must be 'qp' or 'lp', got {kind!r}.")
+    for name, value, least in (("homes", homes, 1), ("hours", hours, 1), ("seed", seed, 0)):
+        if value < least:
+            raise gm.ModelError(f"community: {name} must be a whole number of at least {least}, got {value}.")
     price, load, solar, capacity = data(homes, hours, seed)
     model = gm.Model("energy community", currency="EUR")
     fleet = model.fleet("home", homes)

@@ -23,6 +23,8 @@ def build(line: float = 60.0, load: float = 100.0) -> gm.Model:
         line: capacity of the line in MW.
         load: load at bus 2 in MW.
     """
+    if line < 0:
+        raise gm.ModelError(f"lmp: the capacity of the line is at least 0 MW, got line={line:g}.")
     model = gm.Model("two-bus prices", currency="EUR/h")
     for name, price in [("cheap", 10.0), ("dear", 30.0)]:
         generator = model.agent(name)

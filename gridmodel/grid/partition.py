@@ -38,7 +38,7 @@ def partition(net: Network, areas: int | str | Mapping[int, str | int] = 1) -> A
             raise ModelError(f'areas={areas!r}: expected a number, "file", or a mapping of bus numbers to names.')
         return _given(net, dict(zip(net.buses.number.tolist(), net.buses.area.tolist(), strict=True)))
     count = net.buses.number.size
-    if isinstance(areas, bool) or int(areas) != areas or not 1 <= areas <= count:
+    if isinstance(areas, bool) or not isinstance(areas, int | np.integer) or not 1 <= areas <= count:
         raise ModelError(f"areas={areas!r}: expected a whole number from 1 to the number of buses, {count}.")
     graph: nx.Graph[int] = nx.Graph()
     graph.add_nodes_from(range(count))

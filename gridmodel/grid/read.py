@@ -24,7 +24,7 @@ def read_network(path: str | Path) -> Network:
     reader = _READERS.get(suffix)
     if reader is None:
         raise ModelError(
-            f"{Path(path).name}: no reader for {suffix or 'a file without suffix'}; supported: "
+            f"{Path(path).name or str(path)!r}: no reader for {suffix or 'a file without suffix'}; supported: "
             f"{', '.join(_READERS)} (MATPOWER and PGLib cases)."
         )
     return reader(path)

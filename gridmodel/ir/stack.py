@@ -57,12 +57,12 @@ class Stack:
     @property
     def columns(self) -> int:
         """n, columns of a block."""
-        return self.q.shape[1]
+        return int(self.q.shape[1])
 
     @property
     def slots(self) -> int:
         """k, coupling rows that a block touches: the numbers it sends in a round."""
-        return self.rows.shape[1]
+        return int(self.rows.shape[1])
 
     @property
     def is_qp(self) -> bool:

@@ -12,6 +12,8 @@ from gridmodel.errors import BoundsError
 
 __all__ = ["Bounds", "read_bounds"]
 
+_UNBOUNDED = 1e20
+
 Bounds = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -19,7 +21,7 @@ def read_bounds(bounds: Sequence[Any], shape: tuple[int, ...], where: str, agent
     """Lower and upper bounds as arrays of the variable's shape.
 
     Args:
-        bounds: a pair (lower, upper); None stands for no bound.
+        bounds: a pair (lower, upper); None stands for no bound, and so does 1e20 and more, as in most solvers.
         shape: the variable's shape; its first axis counts the agents of a fleet.
         where: the variable in the user's words, for the error text.
         agents: the number of agents of a fleet, whose bounds may be given as (N,), one an agent.
@@ -57,6 +59,7 @@ def _side(
         ) from None
     if np.isnan(array).any():
         raise BoundsError(f"{where}: the {side} bound is NaN. Use None (or inf) where there is no bound.")
+    array = np.where(np.abs(array) >= _UNBOUNDED, np.copysign(np.inf, array), array)
     one_an_agent = agents is not None and array.shape == (agents,) and len(shape) > 1
     if one_an_agent and array.shape == shape[-1:]:
         raise BoundsError(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +80,7 @@ def group_equal(pieces: Sequence[Blocks]) -> list[Blocks]:
     return [_join(group) for group in groups.values()]
 
 
-def same_spans(start: Ints, arrays: Sequence[Ints]) -> list[Ints]:
+def same_spans(start: Ints, arrays: Sequence[NDArray[Any]]) -> list[Ints]:
     """Groups spans of equal contents.
 
     Args:
@@ -93,7 +95,7 @@ def same_spans(start: Ints, arrays: Sequence[Ints]) -> list[Ints]:
         if all((array.reshape(shape) == array[: shape[1]]).all() for array in arrays):
             return [np.arange(shape[0])]
     groups: dict[object, list[int]] = {}
-    for i, (first, last) in enumerate(zip(start[:-1], start[1:], strict=True)):
+    for i, (first, last) in enumerate(pairwise(start)):
         groups.setdefault(tuple(array[first:last].tobytes() for array in arrays), []).append(i)
     return [np.array(group) for group in groups.values()]
 

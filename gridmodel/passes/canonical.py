@@ -172,9 +172,7 @@ def canonicalize(
     rows_of = {c.id: spans.get(inverse.cons_id_map[c.id], np.empty(0, dtype=np.intp)) for c in problem.constraints}
     rows_of = {key: rows[rows < plain_rows] for key, rows in rows_of.items()}
     P, q, rows, constant = _matrices(program, width, place, sorted_rows.order)
-    parameters = {
-        p: (int(program.param_id_to_col[p]), int(program.param_id_to_size[p])) for p in program.id_to_param
-    }
+    parameters = {p: (int(program.param_id_to_col[p]), int(program.param_id_to_size[p])) for p in program.id_to_param}
     return Canonical(
         columns, user, width, lower, upper, sorted_rows.zero, sorted_rows.cones, rows_of,
         row_maker[sorted_rows.source], births, np.flatnonzero(from_attributes[sorted_rows.source]),
@@ -182,9 +180,7 @@ def canonicalize(
     )  # fmt: skip
 
 
-def _problem(
-    cost: cp.Expression, constraints: Sequence[cp.Constraint], variables: Sequence[cp.Variable]
-) -> cp.Problem:
+def _problem(cost: cp.Expression, constraints: Sequence[cp.Constraint], variables: Sequence[cp.Variable]) -> cp.Problem:
     """The problem to canonicalise: it holds every variable with an attribute, and at least one variable."""
     used = {v.id for item in (cost, *constraints) for v in item.variables()}
     absent = [v for v in variables if v.id not in used and (v.is_psd() or v.attributes["NSD"])]

@@ -10,12 +10,22 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from gridmodel.errors import DataError
-from gridmodel.language.declared import AbstractParty, Cost
+from gridmodel.language.declared import AbstractParty
 from gridmodel.passes.affine import ParameterSource
 
-__all__ = ["by_rows", "check_finite", "finite_or_error", "fixed_source", "is_finite", "parameter_source", "read_value"]
+__all__ = [
+    "by_rows",
+    "check_finite",
+    "dense",
+    "finite_or_error",
+    "fixed_source",
+    "is_finite",
+    "parameter_source",
+    "read_value",
+]
 
 Floats = NDArray[np.float64]
+_INFINITE = 1e20
 
 
 def check_finite(party: AbstractParty) -> None:
@@ -24,9 +34,10 @@ def check_finite(party: AbstractParty) -> None:
     Raises:
         DataError: names the statement.
     """
-    for statement in [*party.costs, *party.limits]:
-        kind = "the cost" if isinstance(statement, Cost) else "the constraint"
-        finite_or_error(statement.item, f"{party.name}: {kind} at {statement.place}")
+    for cost in party.costs:
+        finite_or_error(cost.expression, f"{party.name}: the cost at {cost.place}")
+    for limit in party.limits:
+        finite_or_error(limit.constraint, f"{party.name}: the constraint at {limit.place}")
 
 
 def finite_or_error(item: cp.Expression | cp.Constraint, where: str) -> None:
@@ -37,15 +48,15 @@ def finite_or_error(item: cp.Expression | cp.Constraint, where: str) -> None:
     """
     if not all(is_finite(constant.value) for constant in item.constants()):
         raise DataError(
-            f"{where} holds a constant that is NaN, infinite or not real; give finite numbers "
+            f"{where} holds a constant that is NaN, infinite (1e20 or more) or not real; give finite numbers "
             "(leave a row out, or use bounds=None, where there is no limit)."
         )
 
 
 def is_finite(value: Any) -> bool:
-    """Whether all entries of a number, array or sparse matrix are real and finite."""
-    data = value.data if sp.issparse(value) else np.asarray(value)
-    return data.dtype.kind in "fiub" and bool(np.isfinite(data).all())
+    """Whether all entries of a number, array or sparse matrix are real and below 1e20, which solvers take as infinite."""
+    data = sp.coo_array(value).data if sp.issparse(value) else np.asarray(value)
+    return data.dtype.kind in "fiub" and bool((np.abs(data) < _INFINITE).all())
 
 
 def read_value(item: cp.Expression, where: str) -> Floats:
@@ -61,12 +72,16 @@ def read_value(item: cp.Expression, where: str) -> Floats:
         if parameter.value is None:
             name = parameter.name()
             raise DataError(f"parameter {name} of {where} has no value; set {name}.value = ...")
-    value = item.value
-    array = np.asarray(value.toarray() if sp.issparse(value) else value, dtype=np.float64)
-    if not np.isfinite(array).all():
+    array = dense(item.value)
+    if not (np.abs(array) < _INFINITE).all():
         names = " and ".join(parameter.name() for parameter in item.parameters())
-        raise DataError(f"parameter {names} of {where} gives NaN or infinity; give finite numbers.")
+        raise DataError(f"parameter {names} of {where} gives NaN or infinity (1e20 or more); give finite numbers.")
     return array
+
+
+def dense(value: Any) -> Floats:
+    """A number, array or sparse matrix as an array."""
+    return np.asarray(sp.coo_array(value).toarray() if sp.issparse(value) else value, dtype=np.float64)
 
 
 def parameter_source(parameter: cp.Parameter, where: str) -> ParameterSource:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,7 +142,7 @@ def _gains(piece: Blocks, source: _Source) -> list[Blocks]:
     entry_row, entry_col, value = rank[part.row[order]], place[part.col[order]], part.data[order]
     at = np.repeat(np.arange(piece.size), np.diff(row_start))[part.row[order]]
     entry_start = np.concatenate([[0], np.cumsum(np.bincount(at, minlength=piece.size))])
-    structures = [
+    structures: list[tuple[Ints, list[NDArray[Any]]]] = [
         (column_start, [np.zeros(len(columns), dtype=np.intp)]),
         (row_start, [source.kinds.kind[rows], source.kinds.size[rows], source.label[rows]]),
         (entry_start, [entry_row, entry_col]),

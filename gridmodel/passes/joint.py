@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridmodel.errors import CurvatureError, SeparabilityError
-from gridmodel.language.declared import AbstractParty, Cost
+from gridmodel.language.declared import AbstractParty
 from gridmodel.language.model import Model
 from gridmodel.passes.affine import ParameterSource
 from gridmodel.passes.canonical import Canonical, canonicalize
@@ -132,20 +132,21 @@ def with_constants(done: Cut, summed: Sequence[Summed]) -> Cut:
 def tied_rows(model: Model, base: Mapping[str, int], fleet: AbstractParty) -> SeparabilityError:
     """The error that names the statement of a fleet that ties rows together, and the rows."""
     first = base[fleet.name]
-    for statement in [*fleet.costs, *fleet.limits]:
-        is_cost = isinstance(statement, Cost)
-        costs = [cp.sum(statement.item)] if isinstance(statement, Cost) else []
-        found = Statements(costs, [] if isinstance(statement, Cost) else [statement.item], [], []).lifted()
+    costs = [
+        (Statements([cp.sum(c.expression)], [], [], []), f"the cost at {c.place}", "minimize") for c in fleet.costs
+    ]
+    limits = [(Statements([], [limit.constraint], [], []), str(limit), "couple") for limit in fleet.limits]
+    for statements, where, verb in [*costs, *limits]:
+        found = statements.lifted()
         assert found is not None
         done = _over(model, base, found, fleet.name, [], {}).cut()
         if len(done.coupling):
             columns = done.column_owner[np.unique(done.matrix[done.coupling].indices)]
             rows = [int(owner) - first for owner in np.unique(columns[columns >= 0])]
-            where = f"the cost at {statement.place}" if is_cost else str(statement)
             return SeparabilityError(
                 f"{fleet.name}: {where} ties rows {', '.join(map(str, rows[:4]))}{', ...' if len(rows) > 4 else ''} of "
-                "the fleet together, expected each row to use only its own row of the fleet's variables. What ties "
-                f"agents together belongs in {'model.minimize(...)' if is_cost else 'model.couple(...)'}."
+                "the fleet together, expected each row to use only its own row of the fleet's variables. "
+                f"What ties agents together belongs in model.{verb}(...)."
             )
     return SeparabilityError(f"{fleet.name}: its statements tie rows together; use model.couple(...).")
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from gridmodel.ir.batch import Batch
@@ -167,10 +168,10 @@ class _Work:
         chosen = {int(rows.row[k]): int(k) for k in first}
         taken = {int(rows.col[k]) for k in chosen.values()}
         pairs = []
-        for row, k in chosen.items():
-            other = np.flatnonzero((rows.row == row) & (rows.col != rows.col[k]))
-            if len(other) == 1 and int(rows.col[other[0]]) not in taken:
-                pairs.append((row, k, int(other[0])))
+        for number, k in chosen.items():
+            pair = np.flatnonzero((rows.row == number) & (rows.col != rows.col[k]))
+            if len(pair) == 1 and int(rows.col[pair[0]]) not in taken:
+                pairs.append((number, k, int(pair[0])))
         if not pairs:
             return
         row, at, other = (np.array(part, dtype=np.intp) for part in zip(*pairs, strict=True))
@@ -179,8 +180,8 @@ class _Work:
         shift = -self.constant[:, row] / rows.data[:, at]
         curve = blocks.P.diagonal()[:, t]
         linear = self.q[:, t]
-        self.q = self.q.copy()
-        np.add.at(self.q, (slice(None), j), linear * slope + curve * slope * shift)
+        to_column = sp.csr_array((np.ones(len(j)), (np.arange(len(j)), j)), shape=(len(j), self.width))
+        self.q = self.q + (linear * slope + curve * slope * shift) @ to_column
         self.offset = self.offset + (linear * shift + 0.5 * curve * shift**2).sum(axis=1)
         self.extra_diagonal.append((j, curve * slope**2))
         self.keep_col[t] = False
@@ -262,4 +263,3 @@ class _Work:
             self.blocks.size,
         )
         return G, np.ascontiguousarray(self.constant[:, self.plain :]), cones
-

@@ -64,17 +64,16 @@ def _block(stack: Stack, curvature: bool) -> BlockFacts:
         equations=stack.A.shape[0],
         cones=str(stack.cones),
         equal=stack.A.is_shared and stack.P.is_shared,
-        curvature=(float(diagonal.min(initial=np.inf)), float(diagonal.max(initial=0.0))) if stack.columns else (0.0, 0.0),
+        curvature=(float(diagonal.min(initial=np.inf)), float(diagonal.max(initial=0.0)))
+        if stack.columns
+        else (0.0, 0.0),
         response=response_norm(stack) if curvature else None,
     )
 
 
 def _rows(problem: Separable, info: CouplingInfo, agreement: NDArray[np.bool_]) -> RowFacts:
     count = problem.participants[info.rows]
-    if agreement[info.rows].all():
-        kind = "agreement"
-    else:
-        kind = "neighbour" if count.max() <= 2 else "resource"
+    kind = "agreement" if agreement[info.rows].all() else "neighbour" if count.max() <= 2 else "resource"
     sense = "==" if problem.couplings.equality[info.rows].all() else "<="
     return RowFacts(info.name, kind, sense, len(info.rows), (int(count.min()), int(count.max())), info.unit)
 

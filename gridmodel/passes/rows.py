@@ -33,7 +33,7 @@ from cvxpy.expressions.constants import Constant
 from numpy.typing import NDArray
 
 from gridmodel.passes.affine import ParameterSource
-from gridmodel.passes.data import by_rows, fixed_source, read_value
+from gridmodel.passes.data import by_rows, dense, fixed_source, read_value
 
 __all__ = ["NotRowwise", "Row", "RowMaker"]
 
@@ -111,7 +111,7 @@ class RowMaker:
             parameter = cp.Parameter(shape, None, **sign)
             self.sources.append(ParameterSource(parameter.id, self._reader(node, own)))
             return parameter
-        rows = by_rows(_dense(node.value), own)
+        rows = by_rows(dense(node.value), own)
         if (rows[1] == rows[0]).all() and (rows == rows[0]).all():
             return Constant(rows[0].reshape(shape, order="F"))
         parameter, source = fixed_source(shape, rows)
@@ -248,7 +248,123 @@ def _full_key(key: Any, depth: int) -> tuple[Any, ...]:
     return tuple(out) + (slice(None),) * (depth - sum(part is not None for part in out))
 
 
-def _dense(value: Any) -> Floats:
+_RULES:
+            if isinstance(node, kinds):
+                expression, axis = rule(self, node)
+                if expression.shape != (*node.shape[:axis], 1, *node.shape[axis + 1 :]):
+                    raise NotRowwise
+                return expression, axis
+        raise NotRowwise
+
+    def _elementwise(self, node: Any) -> Row:
+        args, axis = self.together(node.args, node.shape)
+        if isinstance(node, DivExpression) and args[1].parameters():
+            return cp.multiply(args[0], self._reciprocal(args[1])), axis
+        return node.copy(args), axis
+
+    def _reciprocal(self, divisor: Any) -> cp.Parameter:
+        """A parameter for one over a parameter of the row, or over an expression of parameters that rows share."""
+        made = [source.read for source in self.sources if source.parameter == divisor.id]
+        read = made[0] if made else lambda: read_value(divisor, self.name).ravel(order="F")[None, :]
+        sign = {"nonneg": True} if divisor.is_nonneg() else {"nonpos": True} if divisor.is_nonpos() else {}
+        reciprocal = cp.Parameter(divisor.shape, None, **sign)
+
+        def inverse() -> Floats:
+            # A zero becomes infinite here, and an error that names the agent where matrices are checked.
+            with np.errstate(divide="ignore"):
+                return np.asarray(1.0 / read())
+
+        self.sources.append(ParameterSource(reciprocal.id, inverse))
+        return reciprocal
+
+    def _matmul(self, node: Any) -> Row:
+        left, right = node.args
+        if left.variables():
+            rep, axis = self.row(left)
+            if left.ndim != 2 or right.ndim > 2 or axis != 0:
+                raise NotRowwise
+            return rep @ self.shared(right), 0
+        rep, axis = self.row(right)
+        if right.ndim != 2 or left.ndim > 2 or axis != 1:
+            raise NotRowwise
+        return left @ rep, node.ndim - 1
+
+    def _axis(self, node: Any) -> Row:
+        rep, axis = self.row(node.args[0])
+        if node.axis is None or any(arg.variables() for arg in node.args[1:]):
+            raise NotRowwise
+        away = [k % node.args[0].ndim for k in (node.axis if isinstance(node.axis, tuple) else (node.axis,))]
+        if axis in away:
+            raise NotRowwise
+        kept = node.ndim == node.args[0].ndim
+        return node.copy([rep, *node.args[1:]]), axis if kept else axis - sum(k < axis for k in away)
+
+    def _index(self, node: Any) -> Row:
+        rep, axis = self.row(node.args[0])
+        key = _full_key(node._orig_key if isinstance(node, index) else node.key, node.args[0].ndim)
+        # The part of the key for the agents' axis, not counting new axes.
+        where = [k for k, part in enumerate(key) if part is not None][axis]
+        whole = key[where]
+        if not (isinstance(whole, slice) and whole.indices(self.size) == (0, self.size, 1)):
+            raise NotRowwise
+        if sum(isinstance(part, (list, np.ndarray)) for part in key) > 1:  # NumPy moves their axes to the front
+            raise NotRowwise
+        dropped = sum(isinstance(part, (int, np.integer)) for part in key[:where])
+        return rep[(*key[:where], slice(None), *key[where + 1 :])], where - dropped
+
+    def _widen(self, node: Any) -> Row:
+        rep, axis = self.row(node.args[0])
+        axis += node.ndim - node.args[0].ndim
+        if node.shape[axis] != self.size:
+            raise NotRowwise
+        return cp.broadcast_to(rep, (*node.shape[:axis], 1, *node.shape[axis + 1 :])), axis
+
+    def _transpose(self, node: Any) -> Row:
+        rep, axis = self.row(node.args[0])
+        axes = list(node.axes) if node.axes is not None else list(range(node.ndim))[::-1]
+        return node.copy([rep]), axes.index(axis)
+
+    def _join(self, node: Any) -> Row:
+        """Arguments side by side, along an axis that does not count agents."""
+        flat = node.args[0].ndim == 1
+        if isinstance(node, Vstack):
+            along = 0
+        elif isinstance(node, Hstack):
+            along = 0 if flat else 1
+        else:
+            along = node.axis
+        if along is None:
+            raise NotRowwise
+        rows = [self.row(arg) for arg in node.args if arg.variables()]
+        axes = {axis for _, axis in rows}
+        if len(axes) != 1:
+            raise NotRowwise
+        axis = axes.pop()
+        if flat and isinstance(node, Vstack):
+            return node.copy([self.beside(arg, 0, 1) for arg in node.args]), 1
+        if axis == along % node.ndim:
+            raise NotRowwise
+        return node.copy([self.beside(arg, axis, arg.ndim) for arg in node.args]), axis
+
+    def _quadratic(self, node: Any) -> Row:
+        if node.args[1].variables():
+            raise NotRowwise
+        return self._axis(node)
+
+
+def _full_key(key: Any, depth: int) -> tuple[Any, ...]:
+    """A key with a part for every axis, without an ellipsis."""
+    parts = key if isinstance(key, tuple) else (key,)
+    named = sum(part is not None and part is not Ellipsis for part in parts)
+    if any(isinstance(part, np.ndarray) and part.dtype == bool for part in parts):
+        raise NotRowwise
+    out: list[Any] = []
+    for part in parts:
+        out += [slice(None)] * (depth - named) if part is Ellipsis else [part]
+    return tuple(out) + (slice(None),) * (depth - sum(part is not None for part in out))
+
+
+def dense(value: Any) -> Floats:
     return np.asarray(value.toarray() if hasattr(value, "toarray") else value, dtype=np.float64)
 
 

@@ -18,7 +18,16 @@ from gridmodel.passes.canonical import Canonical, RawData, canonicalize, variabl
 from gridmodel.passes.data import by_rows, parameter_source
 from gridmodel.passes.lift import lift
 
-__all__ = ["NamedLimit", "Statements", "Template", "check_convex", "columns_of", "limit_labels", "lower_template", "not_affine"]
+__all__ = [
+    "NamedLimit",
+    "Statements",
+    "Template",
+    "check_convex",
+    "columns_of",
+    "limit_labels",
+    "lower_template",
+    "not_affine",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -136,7 +145,8 @@ class Template:
 
 
 def _places(party: AbstractParty) -> list[str]:
-    return list(dict.fromkeys(str(statement.place) for statement in [*party.costs, *party.limits]))
+    places = [*(cost.place for cost in party.costs), *(limit.place for limit in party.limits)]
+    return list(dict.fromkeys(map(str, places)))
 
 
 def lower_template(

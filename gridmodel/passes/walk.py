@@ -104,7 +104,7 @@ def freeze(item: Any) -> Any:
     if isinstance(item, cp.Expression):
         return ("object", id(item))
     if sp.issparse(item):
-        coo = item.tocoo()
+        coo: Any = sp.coo_array(item)
         return ("sparse", item.shape, coo.row.tobytes(), coo.col.tobytes(), coo.data.tobytes())
     if isinstance(item, np.ndarray):
         return ("array", item.shape, item.dtype.str, item.tobytes())

@@ -49,7 +49,7 @@ def plot(result: Result, path: str | Path) -> None:
         for axes, (unit, names) in _axes(columns[1], groups, "Prices on the way"):
             _history(axes, trace, [result.coupling_rows.get(int(row)) for row in trace.rows], names)
             axes.set(xlabel="rounds", ylabel=unit)
-            _rounds(axes)
+            _rounds(axes, trace)
             _not_too_close(axes)
     buses = _bus_prices(result)
     if buses:
@@ -114,13 +114,13 @@ def _convergence(axes: Axes, result: Result, trace: Trace) -> None:
     for (label, values), color, width in zip(curves, _COLORS, (3.0, 1.5, 1.5), strict=False):
         shown = np.where(np.isfinite(values) & (values > 0), values, np.nan)
         if np.isfinite(shown).any():
-            style = {"color": color, "linewidth": width, "marker": _marker(trace), "markersize": 2 + width}
-            axes.semilogy(trace.rounds, shown, label=label, **style)
+            style: dict[str, Any] = {"linewidth": width, "marker": _marker(trace), "markersize": 2 + width}
+            axes.semilogy(trace.rounds, shown, label=label, color=color, **style)
             drawn = True
     if result.certificate is not None:
         axes.axhline(result.certificate.tolerance, color=_INK, linestyle="--", linewidth=1, label="tolerance")
     axes.set(title="Convergence", xlabel="rounds", ylabel="relative size")
-    _rounds(axes)
+    _rounds(axes, trace)
     if drawn:
         _legend(axes)
 
@@ -129,11 +129,20 @@ def _history(axes: Axes, trace: Trace, rows: list[str | None], names: list[str])
     """Prices against rounds: one color a coupling, or one color for all where they are many."""
     if len(names) > _NAMED:
         own = [k for k, name in enumerate(rows) if name in names]
-        axes.plot(trace.rounds, trace.prices[:, own], color=_COLORS[0], linewidth=0.8, alpha=0.4, marker=_single(trace))
+        axes.plot(
+            trace.rounds,
+            trace.prices[:, own],
+            color=_COLORS[0],
+            linewidth=0.8,
+            alpha=0.4,
+            marker=_single(trace),
+            markersize=3.5,
+        )
         return
     for name, color in zip(names, _COLORS, strict=False):
         own = [k for k, other in enumerate(rows) if other == name]
-        lines = axes.plot(trace.rounds, trace.prices[:, own], _single(trace), ls="-", color=color, lw=1.2, alpha=0.85)
+        style: dict[str, Any] = {"linewidth": 1.2, "alpha": 0.85, "marker": _single(trace), "markersize": 3.5}
+        lines = axes.plot(trace.rounds, trace.prices[:, own], color=color, **style)
         if lines:
             lines[0].set_label(_literal(name))
     if len(names) == 1:
@@ -171,9 +180,12 @@ def _dots(axes: Axes, buses: dict[str, tuple[Any, Any]], unit: str) -> None:
     _legend(axes)
 
 
-def _rounds(axes: Axes) -> None:
-    """Whole numbers on the axis of rounds."""
-    axes.xaxis.get_major_locator().set_params(integer=True)
+def _rounds(axes: Axes, trace: Trace) -> None:
+    """Whole numbers of rounds, from none to the last."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlim(0.0, 1.03 * float(trace.rounds[-1]))
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
 
 
 def _not_too_close(axes: Axes) -> None:

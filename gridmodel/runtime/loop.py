@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -62,9 +62,19 @@ class Judgement:
         """Feasible, agreed on marginal costs, and proven, to the tolerance."""
         return self.badness() <= tolerance
 
+    def valued(self, value: float) -> Judgement:
+        """The same with another value of the cost, where that is a number."""
+        if not np.isfinite(value):
+            return self
+        return replace(self, value=value, gap=(value - self.bound.value) / self.size)
+
     def badness(self) -> float:
-        """The largest of all measures: the best iterate has the least."""
-        return max(self.residuals.primal, self.iterate.dual_residual, abs(self.gap))
+        """The largest of all measures: the best iterate has the least.
+
+        A cost below the bound shows what the remaining violations save, and the optimum may lie above the bound still:
+        such a gap counts three times.
+        """
+        return max(self.residuals.primal, self.iterate.dual_residual, self.gap, -3.0 * self.gap)
 
 
 @dataclass(frozen=True)
@@ -112,6 +122,8 @@ def judge(problem: Separable, scale: Scale, bounder: Bounder, iterate: Iterate) 
     return Judgement(iterate, found, value, bound, size, (value - bound.value) / size)
 
 
+# A run without an optimum overflows before it is stopped.
+@np.errstate(over="ignore", invalid="ignore")
 def run(
     problem: Separable,
     algorithm: AbstractAlgorithm,
@@ -158,6 +170,9 @@ def run(
                 progress(rounds, judged.residuals.primal, judged.gap)
             if judged.badness() < best.badness() or not np.isfinite(best.badness()):
                 best = judged
+            if not np.isfinite(plain.residuals.primal + plain.iterate.dual_residual):
+                message = "the iteration left the range of numbers"
+                break
             if judged.within(limits.tolerance):
                 status, message = Status.CERTIFIED, Status.CERTIFIED.sentence
                 break

@@ -64,7 +64,10 @@ ATOMS: dict[str, Callable[[cp.Variable], Part]] = {
     "semidefinite": lambda x: (C @ x, [cp.bmat([[x[0] + 2, x[1]], [x[1], x[2] + 2]]) >> 0]),
     "one-sided forms": lambda x: (C @ x, [cp.constraints.NonNeg(x + 1), cp.constraints.Zero(x[0] - x[1])]),
     "two-sided": lambda x: (cp.sum_squares(x - C), [x[0] + x[1] == 1, x[1] >= x[2], x[2] <= 0.2]),
-    "a common part": lambda x: (cp.norm(x - C) + 2 * cp.exp(cp.sum(x)), [cp.norm(x - C) <= 2.5, cp.exp(cp.sum(x)) <= 3]),
+    "a common part": lambda x: (
+        cp.norm(x - C) + 2 * cp.exp(cp.sum(x)),
+        [cp.norm(x - C) <= 2.5, cp.exp(cp.sum(x)) <= 3],
+    ),
 }
 
 
@@ -197,7 +200,9 @@ def community(split: bool) -> Model:
     load, price, capacity = 1 + across(homes, hours), across(hours), 2 + across(homes)
     model = Model()
     total: cp.Expression = cp.Constant(np.zeros(hours))
-    for owner, i in [(model.agent(f"home{i}"), i) for i in range(homes)] if split else [(model.fleet("home", homes), None)]:
+    for owner, i in (
+        [(model.agent(f"home{i}"), i) for i in range(homes)] if split else [(model.fleet("home", homes), None)]
+    ):
         at = slice(None) if i is None else i
         grid = owner.variable("grid", hours, bounds=(-4, 4))
         charge = owner.variable("charge", hours, bounds=(-1, 1))

@@ -22,10 +22,5 @@ def test_a_mixture_names_both_quantities_and_the_place():
 def test_the_unit_of_a_price():
     assert per("EUR", "kW") == "EUR/kW"
     assert per("EUR", None) == "EUR"
-
-
-def test_labels_of_ratios() -> None:
-    assert per("EUR", None) == "EUR"
-    assert per("EUR", "kW") == "EUR/kW"
     assert per("$/h", "MW") == "$/MWh"
     assert per("$/h", "rad") == "$/h/rad"
