@@ -36,7 +36,7 @@ def common_unit(units: Iterable[tuple[str, str | None]], where: str) -> str | No
 
 
 def per(numerator: str, denominator: str | None) -> str:
-    """The label of a ratio, e.g. of a price: ``per("EUR", "kW") == "EUR/kW"`` and ``per("EUR/h", "MW") == "EUR/MWh"``."""
+    """The label of a ratio: ``per("EUR", "kW") == "EUR/kW"`` and ``per("EUR/h", "MW") == "EUR/MWh"``."""
     if denominator is None:
         return numerator
     if denominator in _POWERS and numerator.endswith("/h"):

@@ -123,9 +123,7 @@ def drawn_models(draw: Callable[..., Any], kinds: tuple[str, ...] = ("solvable",
     return drawn
 
 
-def _party(
-    draw: Any, rng: np.random.Generator, drawn: Drawn, style: Style, k: int, width: int, money: float
-) -> None:
+def _party(draw: Any, rng: np.random.Generator, drawn: Drawn, style: Style, k: int, width: int, money: float) -> None:
     size = draw(st.one_of(st.none(), st.none(), st.integers(2, 8)))
     party: AbstractParty = drawn.model.agent(f"a{k}") if size is None else drawn.model.fleet(f"f{k}", size)
     if style.matrices and size is None and draw(st.integers(0, 9)) == 0:

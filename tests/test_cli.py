@@ -151,7 +151,21 @@ def test_unbounded_is_status_3(run: Run, tmp_path: Path) -> None:
         (["solve", "lmp", "--set", "line"], "--set takes KEY=VALUE, got 'line'"),
         (["solve", "lmp", "--algorithm", "magic"], "magic"),
         (["solve", "lmp", "--json", "no/such/folder/a.json"], "the folder no/such/folder does not exist"),
-        (["solve", "lmp", "--plot", "."], "the ending must be one of .png"),
+        (["solve", "lmp", "--plot", "."], "this is a folder; give a file's name"),
+        (["solve", "lmp", "--json", "."], "this is a folder; give a file's name"),
+        (["solve", "lmp", "--json", ""], "--json: the file's name is empty"),
+        (["solve", "lmp", "--tolerance", "0"], "a tolerance lies between 0 and 1, got '0'"),
+        (
+            ["solve", "dc_opf", "--set", "areas=0"],
+            "areas=0: expected a whole number from 1 to the number of buses, 118",
+        ),
+        (["solve", "dc_opf", "--set", "areas=1000"], "areas=1000: expected a whole number from 1 to"),
+        (["solve", "dc_opf", "--set", "areas=abc"], "areas='abc': expected a number, \"file\", or a mapping"),
+        (["solve", "dc_opf", "--set", "areas=nan"], "areas=nan: expected a whole number from 1 to"),
+        (["solve", "dc_opf", "--set", "area=3"], "has no option 'area'; its options are: case, areas"),
+        (["solve", "dc_opf", "--set", "case="], "'': no reader for a file without suffix"),
+        (["solve", "economic_dispatch", "--set", "demand=1e308"], "a constant that is NaN, infinite (1e20 or more)"),
+        (["solve", "economic_dispatch", "--set", "demand=nan"], "coupling 'balance' at economic_dispatch.py:"),
         (["solve", "lmp", "--plot", "picture.bmp"], "the ending must be one of .png"),
         (["solve", "lmp", "--tolerance", "2"], "a tolerance lies between 0 and 1, got '2'"),
         (["solve", "lmp", "--tolerance", "small"], "a tolerance lies between 0 and 1, got 'small'"),
@@ -168,6 +182,30 @@ def test_bad_input_is_one_line_and_status_2(run: Run, arguments: list[str], mess
     assert err.startswith("gridmodel: ")
     assert message in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.py", "x = 1", "a.py defines no function build"),
+        ("a.py", "def build():\n    return 3", "build() in a.py returned int, expected a gridmodel.Model"),
+        ("a.py", TWO.replace("price *", "float('nan') *"), "a: the cost at a.py:9 holds a constant that is NaN"),
+        ("a.py", TWO.replace("(0, 3)", "(0, float('nan'))"), "variable a.p: the upper bound is NaN"),
+        ("a.py", "def build(:", "SyntaxError: invalid syntax"),
+        ("a.m", "", "a.m:1: the file ends without mpc.baseMVA"),
+        ("a.m", "hello", "a.m:1: a statement that computes: got `hello`"),
+        ("a.m", "mpc.baseMVA = 100;\nmpc.bus = [\n1 2", "a.m:2: mpc.bus opens with `[` and is not closed"),
+        ("a.txt", TWO, "a model is a Python file (.py), a case file (.m)"),
+    ],
+)
+def test_a_wrong_file_is_one_line_and_status_2(run: Run, tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / name).write_text(text)
+    for command in ("solve", "explain", "compare"):
+        status, out, err = run(command, str(tmp_path / name))
+        assert (status, out) == (2, "")
+        assert err.startswith("gridmodel: ")
+        assert message in err
+        assert err.count("\n") == 1
 
 
 def test_outputs_are_checked_before_the_long_work(run: Run, two: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,7 +111,9 @@ def test_an_error_in_a_file_beside_the_model_names_that_file(write: Write) -> No
         ("lpm", r"no model 'lpm': shipped are .*Did you mean 'lmp'\?"),
         ("no/such/file.py", r"no/such/file\.py: no such file"),
         ("no_such_case.m", r"no_such_case\.m: no such file"),
-        (".", r"a model is a Python file"),
+        (".", r"\.: this is a folder; give a \.py or \.m file"),
+        ("", r"no model named; give a \.py or \.m file, or a shipped model: community"),
+        ("DC_OPF", r"Did you mean 'dc_opf'\?"),
     ],
 )
 def test_what_is_not_there_is_named(name: str, message: str) -> None:

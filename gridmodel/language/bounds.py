@@ -67,7 +67,7 @@ def _side(
             f"Give it the shape ({agents}, 1) or (1, {agents})."
         )
     if one_an_agent:
-        array = array.reshape((agents,) + (1,) * (len(shape) - 1))
+        array = array.reshape((-1,) + (1,) * (len(shape) - 1))
     try:
         return np.broadcast_to(array, shape).copy()
     except ValueError:

@@ -7,12 +7,11 @@ from typing import Any
 
 import cvxpy as cp
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from gridmodel.language.declared import AbstractParty
 from gridmodel.passes.affine import ParameterSource
-from gridmodel.passes.data import check_finite, fixed_source, is_finite, read_value
+from gridmodel.passes.data import check_finite, fixed_source, is_finite, is_sparse, read_value
 from gridmodel.passes.template import Statements, Template, check_convex, limit_labels, lower_template, not_affine
 from gridmodel.passes.walk import Leaves, freeze, rebuild, walk
 
@@ -118,7 +117,7 @@ def _slot(leaves: list[Any], names: list[str], reciprocal: bool) -> tuple[cp.Par
     first = leaves[0]
     if isinstance(first, cp.Expression):
         return _parametric_slot(leaves, names, reciprocal)
-    if sp.issparse(first) or all(leaf is first for leaf in leaves):
+    if is_sparse(first) or all(leaf is first for leaf in leaves):
         return None
     rows = np.array([np.asarray(leaf, dtype=np.float64).ravel(order="F") for leaf in leaves])
     if (rows == rows[0]).all():

@@ -53,9 +53,14 @@ def finite_or_error(item: cp.Expression | cp.Constraint, where: str) -> None:
         )
 
 
+def is_sparse(value: Any) -> bool:
+    """Whether a constant's value is a sparse matrix."""
+    return bool(sp.issparse(value))
+
+
 def is_finite(value: Any) -> bool:
-    """Whether all entries of a number, array or sparse matrix are real and below 1e20, which solvers take as infinite."""
-    data = sp.coo_array(value).data if sp.issparse(value) else np.asarray(value)
+    """Whether all entries of a number, array or sparse matrix are real and below 1e20, infinite to solvers."""
+    data = value.tocoo().data if is_sparse(value) else np.asarray(value)
     return data.dtype.kind in "fiub" and bool((np.abs(data) < _INFINITE).all())
 
 
@@ -81,7 +86,7 @@ def read_value(item: cp.Expression, where: str) -> Floats:
 
 def dense(value: Any) -> Floats:
     """A number, array or sparse matrix as an array."""
-    return np.asarray(sp.coo_array(value).toarray() if sp.issparse(value) else value, dtype=np.float64)
+    return np.asarray(value.toarray() if is_sparse(value) else value, dtype=np.float64)
 
 
 def parameter_source(parameter: cp.Parameter, where: str) -> ParameterSource:

@@ -52,7 +52,8 @@ def diagonalise(stack: Stack) -> Stack:
         stack, P=_batch(shape, stack.size, (P.row[kept], P.col[kept], P.data[:, kept]), (new, new, weight)),
         q=np.concatenate([stack.q, pad], axis=1), A=A, b=np.concatenate([stack.b, pad], axis=1),
         lower=np.concatenate([stack.lower, -free], axis=1), upper=np.concatenate([stack.upper, free], axis=1),
-        G=replace(stack.G, shape=(stack.G.shape[0], n + added)), C=replace(stack.C, shape=(stack.C.shape[0], n + added)),
+        G=replace(stack.G, shape=(stack.G.shape[0], n + added)),
+        C=replace(stack.C, shape=(stack.C.shape[0], n + added)),
         group=np.concatenate([stack.group, start + np.arange(added)]),
     )  # fmt: skip
 

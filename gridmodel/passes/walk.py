@@ -8,11 +8,12 @@ from typing import Any
 
 import cvxpy as cp
 import numpy as np
-import scipy.sparse as sp
 from cvxpy.atoms.affine.add_expr import AddExpression
 from cvxpy.atoms.affine.binary_operators import DivExpression
 from cvxpy.atoms.affine.unary_operators import NegExpression
 from cvxpy.expressions.constants import Constant
+
+from gridmodel.passes.data import is_sparse
 
 __all__ = ["Leaves", "Slots", "freeze", "rebuild", "walk"]
 
@@ -103,8 +104,8 @@ def freeze(item: Any) -> Any:
         return freeze(item.value)
     if isinstance(item, cp.Expression):
         return ("object", id(item))
-    if sp.issparse(item):
-        coo: Any = sp.coo_array(item)
+    if is_sparse(item):
+        coo = item.tocoo()
         return ("sparse", item.shape, coo.row.tobytes(), coo.col.tobytes(), coo.data.tobytes())
     if isinstance(item, np.ndarray):
         return ("array", item.shape, item.dtype.str, item.tobytes())
@@ -122,7 +123,7 @@ def _parametric(node: Any, leaves: Leaves, loose: bool) -> Key:
 
 def _constant(value: Any, leaves: Leaves, loose: bool) -> Key:
     leaves.free.append(value)
-    if sp.issparse(value):
+    if is_sparse(value):
         return ("c", freeze(value))
     array = np.asarray(value)
     if loose or array.dtype.kind not in "fiub" or not array.size:

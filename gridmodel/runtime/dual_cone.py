@@ -19,9 +19,10 @@ def project_dual(cones: Cones, zeta: Floats) -> Floats:
     """A point of the dual cone near zeta, shape (N, rows); exact membership up to rounding.
 
     Multipliers of epigraph rows stay as they are where they can, so that what was settled there stays settled: a
-    second-order cone (t, x) that nearly holds keeps t and shrinks x. The dual exponential cone is {(u, v, w): u < 0, -u exp(v/u) <= e w}
-    with (0, v >= 0, w >= 0); v is raised where needed, w where it is not positive. The dual power cone is
-    {(u, v, w): (u/a)^a (v/(1-a))^(1-a) >= |w|}; w is shrunk. Semidefinite parts are projected.
+    second-order cone (t, x) that nearly holds keeps t and shrinks x. The dual exponential cone is
+    {(u, v, w): u < 0, -u exp(v/u) <= e w} with (0, v >= 0, w >= 0); v is raised where needed, w where it is not
+    positive. The dual power cone is {(u, v, w): (u/a)^a (v/(1-a))^(1-a) >= |w|}; w is shrunk. Semidefinite parts
+    are projected.
     """
     if not cones:
         return zeta

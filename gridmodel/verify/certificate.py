@@ -11,7 +11,7 @@ import numpy as np
 
 from gridmodel.errors import ModelError
 from gridmodel.ir.result import Certificate, Result, Status
-from gridmodel.runtime.loop import Judgement
+from gridmodel.runtime.judgement import Judgement
 from gridmodel.verify.central import Central, solve_central
 
 __all__ = ["certificate_of", "complete", "verify"]

@@ -36,8 +36,9 @@ class ADMM(AbstractAlgorithm):
         a coordinator add up, "consensus" takes means of agreed variables, "edge" needs no coordinator;
         "auto" takes the first that the model permits.
     rho: penalty; None finds one. relaxation: in (0, 2); None takes 1.8 in the fused form and 1.6 in the others.
-    memory: Anderson steps remembered, 0 for none; None takes 10 for exchange, 20 for edge, 0 for consensus. oracle: "auto", or the kind of local solver: "closed", "batched",
-        "osqp", "clarabel". The sweep has no use for rho, memory and oracle: with one of them "auto" leaves it out.
+    memory: Anderson steps remembered, 0 for none; None takes 10 for exchange, 20 for edge, 0 for consensus.
+    oracle: "auto", or the kind of local solver: "closed", "batched", "osqp", "clarabel". The sweep has no use for rho,
+        memory and oracle: with one of them "auto" leaves it out.
 
     Source: Boyd et al. (2011), Distributed Optimization and Statistical Learning via ADMM.
     """

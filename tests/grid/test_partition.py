@@ -98,6 +98,8 @@ def test_areas_of_the_file_and_of_the_user(tmp_path: Path) -> None:
         (4, "from 1 to the number of buses, 3"),
         (1.5, "whole number"),
         (True, "whole number"),
+        (None, "areas=None: expected a whole number"),
+        (float("nan"), "areas=nan: expected a whole number"),
         ("metis", 'expected a number, "file", or a mapping'),
         ({10: "a", 20: "b"}, "1 of 3 buses have no area, e.g. bus 30"),
         ({10: "a", 20: "b", 30: "b", 40: "c"}, "40 is no bus in service"),

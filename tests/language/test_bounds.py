@@ -71,6 +71,7 @@ def test_as_many_agents_as_columns_is_ambiguous():
 @pytest.mark.parametrize(
     ("bounds", "text"),
     [
+        ((1e21, None), r"a lower bound of \+inf or an upper bound of -inf leaves no value"),
         ((0, np.nan), r"variable g\.x: the upper bound is NaN"),
         ((2, 1), r"the lower bound 2 exceeds the upper bound 1 at entry \(0,\)"),
         (([0, 5], [1, 4]), r"5 exceeds the upper bound 4 at entry \(1,\)"),

@@ -37,9 +37,12 @@ def model() -> Model:
 
 
 def test_places_name_the_users_line(model):
-    model["a"].minimize(cp.sum_squares(model["a"]["x"])); minimized = line()  # noqa: E702
-    model["a"].subject_to(model["a"]["x"] <= 1, name="cap"); limited = line()  # noqa: E702
-    model.couple(model["a"]["x"] == model["b"]["x"], name="link"); coupled = line()  # noqa: E702
+    model["a"].minimize(cp.sum_squares(model["a"]["x"]))
+    minimized = line() - 1
+    model["a"].subject_to(model["a"]["x"] <= 1, name="cap")
+    limited = line() - 1
+    model.couple(model["a"]["x"] == model["b"]["x"], name="link")
+    coupled = line() - 1
     assert str(model["a"].costs[0].place) == f"{HERE}:{minimized}"
     assert str(model["a"].limits[0]) == f"cap at {HERE}:{limited}"
     assert str(model.couplings[0]) == f"coupling 'link' at {HERE}:{coupled}"

@@ -71,3 +71,9 @@ def test_a_transformer_that_is_too_small_is_infeasible() -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(gm.ModelError, match="kind must be 'qp' or 'lp', got 'milp'"):
         build(kind="milp")
+
+
+@pytest.mark.parametrize(("option", "least"), [("homes", 1), ("hours", 1), ("seed", 0)])
+def test_numbers_below_the_least_are_refused(option: str, least: int) -> None:
+    with pytest.raises(gm.ModelError, match=f"{option} must be a whole number of at least {least}, got -2"):
+        build(**{option: -2})  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
+import gridmodel as gm
 from gridmodel.errors import BoundsError, ModelError
 from gridmodel.grid.read import read_network
 from gridmodel.ir.result import Result, Status
@@ -245,6 +246,32 @@ def test_neighbours_agree_and_are_connected() -> None:
     assert {coupling.unit for coupling in model.couplings} == {"MW", "rad"}
     assert build(areas=1).couplings == []
     assert len(build(areas=4, boundary="angle").couplings) == 2 * len(pairs)
+
+
+@pytest.mark.parametrize(("case", "areas"), [("14_ieee", 2), ("30_ieee", 3), ("118_ieee", 4)])
+def test_neighbours_alone_find_the_optimum_and_its_prices(case: str, areas: int) -> None:
+    value, price = independent(factors((DATA / name_of(case)).read_text(), "matpower"))
+    model = build(name_of(case), areas=areas, coordinator=False)
+    assert model.topology is not None
+    assert not model.topology.coordinator
+    result = gm.solve(model, tolerance=1e-4)
+    assert (result.algorithm, result.status) == ("admm", Status.CERTIFIED)
+    assert result.certificate is not None
+    assert result.certificate.central_value is None  # certified by the bound alone
+    assert result.value == pytest.approx(value, rel=1e-4)
+    found = bus_prices(result, read_network(DATA / name_of(case)))
+    np.testing.assert_allclose(list(found.values()), price, atol=1e-2)  # $/MWh
+
+
+def test_neighbours_alone_that_agree_on_angles_end_without_a_claim() -> None:
+    model = build(name_of("30_ieee"), areas=3, boundary="angle", coordinator=False)
+    result = gm.solve(model, tolerance=1e-4, max_rounds=60)
+    assert result.status is Status.STOPPED
+    assert result.rounds == 60
+    assert result.certificate is not None
+    assert not result.certificate.holds
+    assert not gm.verify(result).holds
+    assert result.status is Status.STOPPED
 
 
 def test_areas_without_generators_or_lines(tmp_path: Path) -> None:

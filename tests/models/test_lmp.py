@@ -26,3 +26,8 @@ def test_a_wide_line_makes_one_price(algorithm: str) -> None:
 def test_the_price_is_the_rise_of_cost_with_the_load() -> None:
     more, less = (gm.solve(build(load=load), "central").value for load in (100.5, 99.5))
     assert gm.solve(build(), "central").price["bus 2"] == pytest.approx(more - less, rel=1e-5)
+
+
+def test_a_line_below_zero_is_refused() -> None:
+    with pytest.raises(gm.ModelError, match="the capacity of the line is at least 0 MW, got line=-5"):
+        build(line=-5)

@@ -14,7 +14,7 @@ def test_a_summary_names_status_cost_prices_variables_and_proof(dispatch_result:
     assert text.startswith("dispatch, admm: certified\n")
     assert Status.CERTIFIED.sentence in text
     assert "cost 3.601 EUR/h" in text
-    assert "balance  1.02  EUR/h/kW" in text
+    assert "balance  1.02  EUR/kWh" in text
     assert "g1  p  2.06  kW" in text
     assert "40 rounds, 240 messages, 1.9 KiB" in text
     assert "central optimum    3.601  (CLARABEL, optimal)" in text

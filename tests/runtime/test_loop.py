@@ -13,7 +13,8 @@ from gridmodel.ir.result import Status
 from gridmodel.ir.separable import Separable
 from gridmodel.runtime.bound import Bounder
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
-from gridmodel.runtime.loop import Limits, judge, run
+from gridmodel.runtime.judgement import judge
+from gridmodel.runtime.loop import Limits, run
 from gridmodel.runtime.scale import Scale
 from gridmodel_solvers.fused import Fused
 from tests.solvers.build import INF, dispatch, dispatch_cost, separable, stack

@@ -25,7 +25,9 @@ from tests.strategies import EXAMPLES
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def solved(problem: Separable, algorithm: Fused | None = None, tolerance: float = 1e-6, rounds: int = 20_000) -> Outcome:
+def solved(
+    problem: Separable, algorithm: Fused | None = None, tolerance: float = 1e-6, rounds: int = 20_000
+) -> Outcome:
     outcome = run(problem, algorithm or Fused(), Limits(tolerance=tolerance, max_rounds=rounds))
     assert outcome.status is Status.CERTIFIED, outcome.message
     return outcome
@@ -196,7 +198,10 @@ def response_problem(kind: str, shared_rows: bool, shared_C: bool, seed: int) ->
 
 def mixed_problem(seed: int) -> tuple[Separable, Floats]:
     """All kinds of stacks in one problem."""
-    parts = [response_problem(kind, k % 2 == 0, k == 1, seed + k) for k, kind in enumerate(("plain", "sparse", "shared", "sparse"))]
+    parts = [
+        response_problem(kind, k % 2 == 0, k == 1, seed + k)
+        for k, kind in enumerate(("plain", "sparse", "shared", "sparse"))
+    ]
     stacks = [part.stacks[0] for part, _ in parts]
     return separable(stacks, np.zeros(6), np.zeros(6)), np.concatenate([D for _, D in parts])
 
@@ -245,7 +250,9 @@ def test_the_response_with_equations_that_follow_from_others():
     x = np.random.default_rng(0).normal(size=(4, 3))
     for D in (np.ones(12), np.random.default_rng(1).uniform(0.5, 2, 12)):
         problem = separable([stack(np.ones(3), np.zeros((4, 3)), [[1.0, 0, 0]], [0], A=A, b=x @ A.T)], 0.0, 0.0)
-        independent = separable([stack(np.ones(3), np.zeros((4, 3)), [[1.0, 0, 0]], [0], A=A[1:], b=x @ A[1:].T)], 0.0, 0.0)
+        independent = separable(
+            [stack(np.ones(3), np.zeros((4, 3)), [[1.0, 0, 0]], [0], A=A[1:], b=x @ A[1:].T)], 0.0, 0.0
+        )
         t = np.random.default_rng(2).normal(size=12)
         np.testing.assert_allclose(Response(problem, D).apply(t), dense_answers(independent, D, t)[0], atol=1e-8)
 

@@ -28,6 +28,8 @@ Ints = NDArray[np.intp]
 
 _DENSE = 800
 """Columns up to which a shared stack uses a dense map."""
+_PIVOT = 1e-4
+_DEPENDENT = 1e-12
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Response:
                 continue
             A, d0 = stack.A.dense(), d[0]
             AD = A * d0
-            inverse = np.linalg.inv(_regular(AD @ A.T))
+            inverse = _inverse(AD @ A.T)
             N = inverse @ AD
             M = np.diag(d0) - AD.T @ N
             M = 0.5 * (M + M.T)
@@ -266,9 +268,22 @@ def _is_shared(stack: Stack, d: Floats) -> bool:
     return stack.A.is_shared and bool((d == d[0]).all())
 
 
-def _regular(G: Floats) -> Floats:
-    """Equations that depend on each other leave G singular: a trace of its diagonal makes it regular."""
-    return G + np.diag(1e-13 * np.maximum(np.diag(G), 1e-300))
+def _inverse(G: Floats) -> Floats:
+    """The inverse of a positive semidefinite matrix on its range: equations may follow from others."""
+    diagonal = np.diag(G)
+    scale = 1.0 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    unit = G * scale[:, None] * scale
+    try:
+        regular = bool(np.diag(np.linalg.cholesky(unit)).min() > _PIVOT)
+    except np.linalg.LinAlgError:
+        regular = False
+    if regular:
+        inverse = np.linalg.inv(unit)
+    else:
+        values, vectors = np.linalg.eigh(unit)
+        kept = values > _DEPENDENT * values[-1]
+        inverse = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T
+    return np.asarray(inverse * scale[:, None] * scale)
 
 
 def _local_schur(stack: Stack, M: Floats) -> Floats:
