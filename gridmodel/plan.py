@@ -81,10 +81,9 @@ class Plan:
 
         Raises:
             DataError: a parameter without a value.
-            ModelError: a result of another structure to start from, or a tolerance that is no positive number.
+            ModelError: a result of another structure to start from; a tolerance or budget that is no positive number.
         """
-        if not (np.isfinite(tolerance) and tolerance > 0):
-            raise ModelError(f"the tolerance must be a positive number, got {tolerance!r}.")
+        _check_limits(tolerance, max_rounds=max_rounds, seconds=seconds)
         start = time.perf_counter()
         compiled = self._compiled if self._fresh else self._compiled.refreshed()
         # The first solve uses the matrices of the compile, unless there are parameters, which may have moved since.
@@ -135,6 +134,14 @@ class Plan:
             coupling_rows=dict(enumerate(compiled.lowered.separable.couplings.name_of_rows())),
             model=model, state=judged.iterate,
         )  # fmt: skip
+
+
+def _check_limits(tolerance: float, **budgets: float | None) -> None:
+    if not (np.isfinite(tolerance) and tolerance > 0):
+        raise ModelError(f"the tolerance must be a positive number, got {tolerance!r}.")
+    for name, budget in budgets.items():
+        if budget is not None and not budget > 0:
+            raise ModelError(f"{name} must be a positive number, or None for no such budget, got {budget!r}.")
 
 
 def _warm(result: Result | None, compiled: Compiled) -> Iterate | None:

@@ -25,7 +25,7 @@ def lower_agents(agents: Sequence[AbstractParty]) -> list[Template]:
     """Groups agents by structure and canonicalises one of each group.
 
     Constants that differ within a group, and expressions of parameters, become parameters of the representative;
-    where cvxpy refuses that, agents are grouped by their constants' values instead.
+    where cvxpy refuses that, agents are grouped by their constants' signs, and then by their values.
 
     Raises:
         CurvatureError: a cost or limit that is not DCP.
@@ -40,7 +40,8 @@ def lower_agents(agents: Sequence[AbstractParty]) -> list[Template]:
             tuple([walk(limit.constraint, leaves) for limit in agent.limits]),
             tuple(limit_labels(agent)),
         )
-        if not all(is_finite(leaf) for leaf in leaves.free if not isinstance(leaf, cp.Expression)):
+        finite = all(is_finite(leaf) for leaf in leaves.free if not isinstance(leaf, cp.Expression))
+        if leaves.divides_by_zero or not finite:
             check_finite(agent)
         groups.setdefault(key, []).append((agent, leaves))
     return [template for group in groups.values() for template in _lower_group(group)]
@@ -77,12 +78,18 @@ def _lower_group(group: Group) -> list[Template]:
         return [lower_template([party for party, _ in group], statements, sources, [None] * len(agent.limits))]
     if len(group) == 1:
         return [lower_apart(agent)]
+    parts = _parted(group, Leaves.signs) or _parted(group, lambda met: tuple(map(freeze, met.free)))
+    if parts is None:
+        return [lower_apart(party) for party, _ in group]
+    return [template for part in parts for template in _lower_group(part)]
+
+
+def _parted(group: Group, key: Callable[[Leaves], Any]) -> list[Group] | None:
+    """The group by a key of its members; None where all have one."""
     parts: dict[Any, Group] = {}
     for party, met in group:
-        parts.setdefault(tuple(map(freeze, met.free)), []).append((party, met))
-    if len(parts) == 1:
-        return [lower_apart(party) for party, _ in group]
-    return [template for part in parts.values() for template in _lower_group(part)]
+        parts.setdefault(key(met), []).append((party, met))
+    return list(parts.values()) if len(parts) > 1 else None
 
 
 def _with_slots(group: Group) -> tuple[Statements, list[ParameterSource]] | None:
@@ -128,9 +135,9 @@ def _slot(leaves: list[Any], names: list[str], reciprocal: bool) -> tuple[cp.Par
 def _parametric_slot(
     leaves: list[cp.Expression], names: list[str], reciprocal: bool
 ) -> tuple[cp.Parameter, ParameterSource]:
-    first = leaves[0]
-    sign = {"nonneg": True} if first.is_nonneg() else {"nonpos": True} if first.is_nonpos() else {}
-    parameter = cp.Parameter(first.shape, None, **sign)
+    positive, negative = all(leaf.is_nonneg() for leaf in leaves), all(leaf.is_nonpos() for leaf in leaves)
+    sign = {"nonneg": True} if positive else {"nonpos": True} if negative else {}
+    parameter = cp.Parameter(leaves[0].shape, None, **sign)
     return parameter, ParameterSource(parameter.id, _reader(leaves, names, reciprocal))
 
 
@@ -143,6 +150,6 @@ def _reader(leaves: list[cp.Expression], names: list[str], reciprocal: bool) -> 
 
 
 def _reciprocal(rows: Floats) -> Floats:
-    # A zero becomes infinite here, and an error that names the agent where matrices are checked.
+    # A parameter's zero becomes infinite here, and an error that names the agent where matrices are checked.
     with np.errstate(divide="ignore"):
         return np.asarray(1.0 / rows)

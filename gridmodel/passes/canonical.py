@@ -43,6 +43,14 @@ class RawData:
     rows: Batch
     constant: Floats
 
+    @property
+    def finite(self) -> bool:
+        """Whether all numbers are; a division by zero or an overflow shows here."""
+        parts = (self.P.data, self.q, self.offset, self.rows.data, self.constant)
+        with np.errstate(invalid="ignore", over="ignore"):
+            # One number tells for nearly all data; only where it is not finite are all looked at.
+            return all(np.isfinite(part.sum()) or np.isfinite(part).all() for part in parts)
+
 
 @dataclass(frozen=True)
 class Canonical:
@@ -148,6 +156,32 @@ def canonicalize(
     renamed = {old.id: new.id for old, new in attributes._variables.items()}
 
     columns, user, width, place = _places(program, variables)
+    lower, upper = _auxiliary_bounds(program, came_in, width, place)
+    births, maker_of = _births(reduction.born, program, renamed, place, user)
+    spans, start = {}, 0
+    row_maker = np.full(program.constr_size, -1, dtype=np.intp)
+    from_attributes = np.zeros(program.constr_size, dtype=bool)
+    for constraint in program.constraints:
+        spans[constraint.id] = np.arange(start, start + constraint.size)
+        start += constraint.size
+        row_maker[spans[constraint.id]] = maker_of.get(constraint.id, -1)
+        given = constraint.id in kept or not {v.id for v in constraint.variables()} <= came_in
+        from_attributes[spans[constraint.id]] = not given
+    ours = cone_rows(program.constraints)
+    # Equations and inequalities keep their places; a cone's rows have no meaning one by one.
+    plain_rows = ours.zero + ours.cones.nonneg
+    rows_of = {c.id: spans.get(inverse.cons_id_map[c.id], np.empty(0, dtype=np.intp)) for c in problem.constraints}
+    P, q, rows, constant = _matrices(program, width, place, ours.order)
+    return Canonical(
+        columns, user, width, lower, upper, ours.zero, ours.cones,
+        {key: rows[rows < plain_rows] for key, rows in rows_of.items()},
+        row_maker[ours.source], births, np.flatnonzero(from_attributes[ours.source]), P, q, rows, constant,
+        {p: (int(program.param_id_to_col[p]), int(program.param_id_to_size[p])) for p in program.id_to_param},
+    )  # fmt: skip
+
+
+def _auxiliary_bounds(program: Any, came_in: set[int], width: int, place: Ints) -> tuple[Floats, Floats]:
+    """Bounds of the columns that cvxpy added."""
     lower, upper = np.full(width, -np.inf), np.full(width, np.inf)
     for name, variable in program.id_to_var.items():
         if name not in came_in:
@@ -156,28 +190,7 @@ def canonicalize(
             for side, given in ((lower, program.lower_bounds), (upper, program.upper_bounds)):
                 if given is not None:
                     side[place[span]] = given[span]
-    births, maker_of = _births(reduction.born, program, renamed, place, user)
-    spans, start = {}, 0
-    row_maker = np.full(program.constr_size, -1, dtype=np.intp)
-    from_attributes = np.zeros(program.constr_size, dtype=bool)
-    for constraint in program.constraints:
-        span = slice(start, start + constraint.size)
-        spans[constraint.id] = np.arange(span.start, span.stop)
-        row_maker[span] = maker_of.get(constraint.id, -1)
-        from_attributes[span] = constraint.id not in kept and {v.id for v in constraint.variables()} <= came_in
-        start = span.stop
-    sorted_rows = cone_rows(program.constraints)
-    plain_rows = sorted_rows.zero + sorted_rows.cones.nonneg
-    # Equations and inequalities keep their places; a cone's rows have no meaning one by one.
-    rows_of = {c.id: spans.get(inverse.cons_id_map[c.id], np.empty(0, dtype=np.intp)) for c in problem.constraints}
-    rows_of = {key: rows[rows < plain_rows] for key, rows in rows_of.items()}
-    P, q, rows, constant = _matrices(program, width, place, sorted_rows.order)
-    parameters = {p: (int(program.param_id_to_col[p]), int(program.param_id_to_size[p])) for p in program.id_to_param}
-    return Canonical(
-        columns, user, width, lower, upper, sorted_rows.zero, sorted_rows.cones, rows_of,
-        row_maker[sorted_rows.source], births, np.flatnonzero(from_attributes[sorted_rows.source]),
-        P, q, rows, constant, parameters,
-    )  # fmt: skip
+    return lower, upper
 
 
 def _problem(cost: cp.Expression, constraints: Sequence[cp.Constraint], variables: Sequence[cp.Variable]) -> cp.Problem:

@@ -7,9 +7,10 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 import scipy.sparse as sp
+from cvxpy.atoms.affine.binary_operators import DivExpression
 from numpy.typing import NDArray
 
-from gridmodel.errors import DataError
+from gridmodel.errors import DataError, ModelError
 from gridmodel.language.declared import AbstractParty
 from gridmodel.passes.affine import ParameterSource
 
@@ -19,6 +20,7 @@ __all__ = [
     "dense",
     "finite_or_error",
     "fixed_source",
+    "has_zero",
     "is_finite",
     "parameter_source",
     "read_value",
@@ -41,7 +43,7 @@ def check_finite(party: AbstractParty) -> None:
 
 
 def finite_or_error(item: cp.Expression | cp.Constraint, where: str) -> None:
-    """Refuses an expression with a constant that is NaN, infinite or not real.
+    """Refuses an expression with a constant that is NaN, infinite or not real, or that divides by zero.
 
     Raises:
         DataError: it holds one.
@@ -51,11 +53,25 @@ def finite_or_error(item: cp.Expression | cp.Constraint, where: str) -> None:
             f"{where} holds a constant that is NaN, infinite (1e20 or more) or not real; give finite numbers "
             "(leave a row out, or use bounds=None, where there is no limit)."
         )
+    if _divides_by_zero(item):
+        # cvxpy would take such a quotient for zero.
+        raise DataError(f"{where} holds a division by zero; leave out the entries whose divisor is zero.")
+
+
+def _divides_by_zero(node: Any) -> bool:
+    if isinstance(node, DivExpression) and not node.args[1].variables() and not node.args[1].parameters():
+        return has_zero(node.args[1].value) or _divides_by_zero(node.args[0])
+    return any(_divides_by_zero(arg) for arg in node.args)
+
+
+def has_zero(value: Any) -> bool:
+    """Whether an entry of a divisor is zero."""
+    return not np.all(dense(value))
 
 
 def is_sparse(value: Any) -> bool:
     """Whether a constant's value is a sparse matrix."""
-    return bool(sp.issparse(value))
+    return type(value) is not np.ndarray and bool(sp.issparse(value))
 
 
 def is_finite(value: Any) -> bool:
@@ -90,7 +106,17 @@ def dense(value: Any) -> Floats:
 
 
 def parameter_source(parameter: cp.Parameter, where: str) -> ParameterSource:
-    """A parameter that all agents share, read from itself."""
+    """A parameter that all agents share, read from itself.
+
+    Raises:
+        ModelError: a parameter of which cvxpy keeps a part only.
+    """
+    for name in ("symmetric", "PSD", "NSD", "diag", "sparsity"):
+        if parameter.attributes[name]:
+            raise ModelError(
+                f"parameter {parameter.name()} of {where}: the attribute {name!r} is not supported; use a parameter "
+                "without it, or agent.parameter(...)."
+            )
 
     def read() -> Floats:
         return read_value(parameter, where).ravel(order="F")[None, :]

@@ -11,7 +11,7 @@ import cvxpy as cp
 import numpy as np
 from numpy.typing import NDArray
 
-from gridmodel.errors import CurvatureError, SeparabilityError
+from gridmodel.errors import CurvatureError, DataError, SeparabilityError
 from gridmodel.language.declared import AbstractParty
 from gridmodel.language.model import Model
 from gridmodel.passes.affine import ParameterSource
@@ -34,7 +34,7 @@ class Joint:
 
     owner, local: block and local column of each of the user's columns, SUMS and -1 for those that stand for sums.
     coupling_rows: rows of the user's couplings. named: {label of a fleet's limit: its rows}.
-    sums: over the agents of fleets.
+    sums: over the agents of fleets. where: what it holds, in words.
     """
 
     canonical: Canonical
@@ -44,6 +44,7 @@ class Joint:
     named: dict[str, Ints]
     sources: tuple[ParameterSource, ...]
     sums: tuple[FleetSums, ...]
+    where: str
 
     def cut(self) -> Cut:
         """The problem at the parameters' present values, sorted by owner.
@@ -59,7 +60,13 @@ class Joint:
         return [part.values(base[part.fleet.name], first) for part in self.sums]
 
     def _cut(self) -> Cut:
-        return cut(self.canonical, self.canonical.values(self.sources, 1), self.owner, self.coupling_rows)
+        raw = self.canonical.values(self.sources, 1)
+        if not raw.finite:
+            raise DataError(
+                f"{self.where}: numbers that are NaN or infinite; check for numbers that are too large and for "
+                "divisions by parameters that are zero."
+            )
+        return cut(self.canonical, raw, self.owner, self.coupling_rows)
 
     @cached_property
     def _fixed(self) -> Cut:
@@ -187,5 +194,5 @@ def _over(
     return Joint(
         canonical, owner, local, np.concatenate([np.empty(0, dtype=np.intp), *rows]),
         {label: canonical.constraint_rows[limit] for label, limit in named.items()},
-        tuple(parameter_source(parameter, where) for parameter in parameters.values()), sums,
+        tuple(parameter_source(parameter, where) for parameter in parameters.values()), sums, where,
     )  # fmt: skip

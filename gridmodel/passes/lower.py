@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,16 +47,6 @@ class Lowered:
     names: Sequence[str]
     limits: tuple[dict[str, tuple[Ints, float]], ...]
     conflicts: tuple[Conflict, ...]
-
-    @cached_property
-    def named(self) -> dict[str, tuple[int, int, Ints, float]]:
-        """{"agent.limit": (stack, place, rows of A, sign of cvxpy's dual)} of every block, one by one."""
-        return {
-            f"{self.names[block]}.{label}": (int(k), int(i), *where)
-            for block, (k, i) in enumerate(zip(self.stack_of, self.position_of, strict=True))
-            if self.limits
-            for label, where in self.limits[k].items()
-        }
 
 
 @dataclass(frozen=True)
@@ -131,7 +120,7 @@ class Lowering:
             blocks = self.base[party.name] + np.arange(party.size or 1)
             places = lowered.stack_of[blocks], lowered.position_of[blocks]
             for label, limit in zip(limit_labels(party), party.limits, strict=True):
-                if label is None or label not in lowered.limits[int(places[0][0])]:
+                if label is None or not any(label in lowered.limits[k] for k in np.unique(places[0])):
                     continue
                 shape = tuple(int(n) for n in limit.constraint.shape)
                 flat = limit_dual(label, self._row_of_entries(party, label, shape), places, lowered.limits, nu)

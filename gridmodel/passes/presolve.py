@@ -67,14 +67,13 @@ class _Work:
 
     def __init__(self, blocks: Blocks) -> None:
         self.blocks = blocks
-        self.rows = blocks.rows
+        self.rows, self.P = blocks.rows, blocks.P
         self.count = self.rows.shape[0]
         self.width = blocks.q.shape[1]
         self.lower, self.upper = blocks.lower, blocks.upper
         self.q, self.offset, self.constant = blocks.q, blocks.offset, blocks.constant
         self.keep_row = np.ones(self.count, dtype=bool)
         self.keep_col = np.ones(self.width, dtype=bool)
-        self.extra_diagonal: list[tuple[Ints, Floats]] = []
         self.conflicts: list[Conflict] = []
         self.protected = np.zeros(self.count, dtype=bool)
         for at in blocks.named.values():
@@ -83,7 +82,6 @@ class _Work:
         self.in_coupling[blocks.C.col] = True
         self.entries = np.bincount(self.rows.row, minlength=self.count)
         self.plain = blocks.zero + blocks.cones.nonneg
-        self.diagonal = blocks.P.diagonal_only
 
     def empty_rows(self) -> None:
         """Rows without variables: true, or a conflict."""
@@ -128,9 +126,9 @@ class _Work:
         for i in np.flatnonzero(low > high + np.where(np.isfinite(slack), slack, 0.0)):
             text = f"a variable must be at least {low[i]:g} and at most {high[i]:g}"
             self.conflicts.append(Conflict(int(self.blocks.block[i]), text))
-        middle = np.where(low > high, 0.5 * (low + high), 0.0)
-        self.lower[:, col] = np.where(low > high, middle, low)
-        self.upper[:, col] = np.where(low > high, middle, high)
+        crossed = low > high
+        low[crossed] = high[crossed] = 0.5 * (low[crossed] + high[crossed])
+        self.lower[:, col], self.upper[:, col] = low, high
 
     def fix(self) -> None:
         """Auxiliaries with equal bounds in all blocks: their terms become constants."""
@@ -138,7 +136,7 @@ class _Work:
         known[: self.blocks.user] = False
         if not known.any():
             return
-        P, rows, x = self.blocks.P, self.rows, np.where(known, self.lower, 0.0)
+        P, rows, x = self.P, self.rows, np.where(known, self.lower, 0.0)
         slope = P.dot(x)
         self.offset = self.offset + np.einsum("ij,ij->i", self.q + 0.5 * slope, x)
         self.q = self.q + slope
@@ -152,12 +150,33 @@ class _Work:
             self.keep_row[row] = self.protected[row]
 
     def substitute(self) -> None:
-        """Auxiliaries t with one equation a t + c x_j + b = 0 and a separable cost: t = -(c x_j + b)/a."""
-        if not self.diagonal:
+        """Auxiliaries t with one equation a t + c x_j + b = 0: t = -(c x_j + b)/a."""
+        rows = self.rows
+        pairs = self._pairs()
+        if not pairs:
             return
+        row, at, other = (np.array(part, dtype=np.intp) for part in zip(*pairs, strict=True))
+        t = rows.col[at]
+        # All columns are slope * (their target) + shift; those that stay are themselves.
+        target = np.arange(self.width)
+        target[t] = rows.col[other]
+        slope, shift = np.ones((len(rows.data), self.width)), np.zeros_like(self.q)
+        slope[:, t] = -rows.data[:, other] / rows.data[:, at]
+        shift[:, t] = -self.constant[:, row] / rows.data[:, at]
+        P = self.P
+        bend = P.dot(shift)
+        self.offset = self.offset + np.einsum("ij,ij->i", self.q + 0.5 * bend, shift)
+        to_target = sp.csr_array((np.ones(self.width), (np.arange(self.width), target)), shape=(self.width, self.width))
+        self.q = np.asarray(((self.q + bend) * slope) @ to_target)
+        data = P.data * slope[:, P.row] * slope[:, P.col]
+        self.P = Batch.build(P.shape, target[P.row], target[P.col], data, P.size)
+        self.keep_col[t] = False
+        self.keep_row[row] = False
+
+    def _pairs(self) -> list[tuple[int, int, int]]:
+        """Equations to substitute: row, entry of t, entry of x_j."""
         blocks, rows = self.blocks, self.rows
-        live = self.keep_row[rows.row]
-        used = np.bincount(rows.col[live], minlength=self.width)
+        used = np.bincount(rows.col[self.keep_row[rows.row]], minlength=self.width)
         free = np.isneginf(self.lower).all(axis=0) & np.isposinf(self.upper).all(axis=0)
         may = free & (used == 1) & ~self.in_coupling
         may[: blocks.user] = False
@@ -168,24 +187,11 @@ class _Work:
         chosen = {int(rows.row[k]): int(k) for k in first}
         taken = {int(rows.col[k]) for k in chosen.values()}
         pairs = []
-        for number, k in chosen.items():
-            pair = np.flatnonzero((rows.row == number) & (rows.col != rows.col[k]))
-            if len(pair) == 1 and int(rows.col[pair[0]]) not in taken:
-                pairs.append((number, k, int(pair[0])))
-        if not pairs:
-            return
-        row, at, other = (np.array(part, dtype=np.intp) for part in zip(*pairs, strict=True))
-        t, j = rows.col[at], rows.col[other]
-        slope = -rows.data[:, other] / rows.data[:, at]
-        shift = -self.constant[:, row] / rows.data[:, at]
-        curve = blocks.P.diagonal()[:, t]
-        linear = self.q[:, t]
-        to_column = sp.csr_array((np.ones(len(j)), (np.arange(len(j)), j)), shape=(len(j), self.width))
-        self.q = self.q + (linear * slope + curve * slope * shift) @ to_column
-        self.offset = self.offset + (linear * shift + 0.5 * curve * shift**2).sum(axis=1)
-        self.extra_diagonal.append((j, curve * slope**2))
-        self.keep_col[t] = False
-        self.keep_row[row] = False
+        for row, k in chosen.items():
+            other = np.flatnonzero((rows.row == row) & (rows.col != rows.col[k]))
+            if len(other) == 1 and int(rows.col[other[0]]) not in taken:
+                pairs.append((row, k, int(other[0])))
+        return pairs
 
     def finish(self, labels: Sequence[str]) -> Presolved:
         """Numbers the columns and rows that stay and adds slacks."""
@@ -240,16 +246,9 @@ class _Work:
         return out
 
     def _quadratic(self, new_col: Ints, width: int) -> Batch:
-        P = self.blocks.P
+        P = self.P
         inside = self.keep_col[P.row] & self.keep_col[P.col]
-        row, col, data = [new_col[P.row[inside]]], [new_col[P.col[inside]]], [P.data[:, inside]]
-        for j, value in self.extra_diagonal:
-            row.append(new_col[j])
-            col.append(new_col[j])
-            data.append(value)
-        depth = max(len(part) for part in data)
-        values = np.concatenate([np.broadcast_to(part, (depth, part.shape[1])) for part in data], axis=1)
-        return Batch.build((width, width), np.concatenate(row), np.concatenate(col), values, self.blocks.size)
+        return Batch((width, width), new_col[P.row[inside]], new_col[P.col[inside]], P.data[:, inside], P.size)
 
     def _cone_rows(self, new_col: Ints, width: int) -> tuple[Batch, Floats, Cones]:
         old = self.blocks.cones

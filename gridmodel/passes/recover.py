@@ -49,6 +49,8 @@ def limit_dual(
     start = np.searchsorted(row_of[order], np.arange(len(places[0])))
     out = np.empty(len(row_of))
     for k in np.unique(places[0]):
+        if label not in limits[k]:  # a limit on some rows only
+            continue
         blocks = np.flatnonzero(places[0] == k)
         rows, sign = limits[k][label]
         entries = order[start[blocks][:, None] + np.arange(len(rows))]

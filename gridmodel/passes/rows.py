@@ -154,7 +154,7 @@ class RowMaker:
         reciprocal = cp.Parameter(divisor.shape, None, **sign)
 
         def inverse() -> Floats:
-            # A zero becomes infinite here, and an error that names the agent where matrices are checked.
+            # A parameter's zero becomes infinite here, and an error that names the agent where matrices are checked.
             with np.errstate(divide="ignore"):
                 return np.asarray(1.0 / read())
 

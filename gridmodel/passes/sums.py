@@ -17,6 +17,7 @@ from cvxpy.atoms.affine.binary_operators import MulExpression, multiply
 from cvxpy.atoms.affine.sum import Sum
 from numpy.typing import NDArray
 
+from gridmodel.errors import DataError
 from gridmodel.ir.batch import Batch
 from gridmodel.language.declared import AbstractParty
 from gridmodel.language.model import Model
@@ -49,8 +50,13 @@ class FleetSums:
 
         Args:
             first: number of the fleet's first block. columns: {variable id: its first column in the joint problem}.
+
+        Raises:
+            DataError: a parameter without a value, or numbers that are not finite.
         """
         raw = self.canonical.values(self.sources, self.fleet.size or 1)
+        if not raw.finite:
+            raise DataError(f"sums over {self.fleet.name} in the couplings: numbers that are NaN or infinite.")
         column = [columns[v.id] + np.arange(v.size) for v in self.variables]
         return Summed(first, np.concatenate(column), raw.rows, raw.constant.sum(axis=0))
 

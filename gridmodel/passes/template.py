@@ -99,11 +99,8 @@ class Template:
             DataError: a parameter without a value, or numbers that are not finite.
         """
         raw = self.canonical.values(self.sources, self.size)
-        parts = (raw.P.data, raw.q, raw.offset[:, None], raw.rows.data, raw.constant)
-        with np.errstate(invalid="ignore", over="ignore"):
-            finite = all(np.isfinite(part.sum()) for part in parts)
-        if not finite:
-            self._blame(parts)
+        if not raw.finite:
+            raise self._blame(raw)
         return raw
 
     @cached_property
@@ -130,18 +127,16 @@ class Template:
             group[born] = canonical.width + len(spans) + n
         return group
 
-    def _blame(self, parts: Sequence[Floats]) -> None:
-        """Names the first agent whose numbers are not finite."""
-        for part in parts:
-            bad = np.flatnonzero(~np.isfinite(part).all(axis=1))
-            if len(bad):
-                first = int(bad[0])
-                party = self.parties[0 if len(self.parties) == 1 else first]
-                label = party.name if party.size is None else f"{party.name}[{first}]"
-                raise DataError(
-                    f"{label}: its costs and constraints at {', '.join(_places(party))} give NaN or infinity; "
-                    "check them for a division by zero and for numbers that are too large."
-                )
+    def _blame(self, raw: RawData) -> DataError:
+        """The error that names the first agent whose numbers are not finite."""
+        parts = (raw.P.data, raw.q, raw.offset[:, None], raw.rows.data, raw.constant)
+        first = min(int(bad[0]) for part in parts if len(bad := np.flatnonzero(~np.isfinite(part).all(axis=1))))
+        party = self.parties[0 if len(self.parties) == 1 else first]
+        label = party.name if party.size is None else f"{party.name}[{first}]"
+        return DataError(
+            f"{label}: its costs and constraints at {', '.join(_places(party))} give NaN or infinity; "
+            "check them for a division by zero and for numbers that are too large."
+        )
 
 
 def _places(party: AbstractParty) -> list[str]:

@@ -8,12 +8,10 @@ from typing import Any
 
 import cvxpy as cp
 import numpy as np
-from cvxpy.atoms.affine.add_expr import AddExpression
 from cvxpy.atoms.affine.binary_operators import DivExpression
-from cvxpy.atoms.affine.unary_operators import NegExpression
 from cvxpy.expressions.constants import Constant
 
-from gridmodel.passes.data import is_sparse
+from gridmodel.passes.data import has_zero, is_sparse
 
 __all__ = ["Leaves", "Slots", "freeze", "rebuild", "walk"]
 
@@ -29,37 +27,43 @@ class Leaves:
 
     local: {variable id: its number within the agent}.
     free: the largest subtrees without variables in the order met: a constant's value, or an expression of parameters.
+    divides_by_zero: whether a constant that divides has a zero.
     """
 
     local: dict[int, int]
     free: list[Any] = field(default_factory=list)
+    divides_by_zero: bool = False
+
+    def signs(self) -> Key:
+        """The signs of all free subtrees, on which it may rest whether a statement is convex."""
+        return tuple([_sign(leaf) for leaf in self.free])
 
 
 def walk(item: cp.Expression | cp.Constraint, leaves: Leaves) -> Key:
     """The structure of an expression or constraint; equal keys mean equal but for the values of free subtrees."""
     if not isinstance(item, cp.Constraint):
-        return _walk(item, leaves, True)
+        return _walk(item, leaves)
     data = item.get_data()
-    keys = tuple([_walk(arg, leaves, True) for arg in item.args])
+    keys = tuple([_walk(arg, leaves) for arg in item.args])
     return (type(item), freeze(data[:-1]) if data[1:] else None, keys)  # the last entry is the constraint's id
 
 
-def _walk(node: Any, leaves: Leaves, loose: bool) -> Key:
-    """The key of a node; ``loose`` where the signs of free subtrees cannot decide whether the whole is convex."""
+def _walk(node: Any, leaves: Leaves) -> Key:
     if not node.args:
         if type(node) is Constant:
-            return _constant(node.value, leaves, loose)
+            return _constant(node.value, leaves)
         if isinstance(node, cp.Parameter):
-            return _parametric(node, leaves, loose)
+            return _parametric(node, leaves)
         return ("v", leaves.local[node.id])
     mark = len(leaves.free)
-    kind = type(node)
-    below = loose and (kind is AddExpression or kind is NegExpression)
-    keys = tuple([_walk(arg, leaves, below) for arg in node.args])
+    keys = tuple([_walk(arg, leaves) for arg in node.args])
     kinds = {key[0] for key in keys}
     if kinds <= _FREE:
         del leaves.free[mark:]
-        return _parametric(node, leaves, loose) if "p" in kinds else _constant(node.value, leaves, loose)
+        return _parametric(node, leaves) if "p" in kinds else _constant(node.value, leaves)
+    kind = type(node)
+    if kind is DivExpression and keys[1][0] == "c" and has_zero(leaves.free[-1]):
+        leaves.divides_by_zero = True
     data = node.get_data()
     return (kind, freeze(data) if data else None, keys)
 
@@ -116,20 +120,23 @@ def freeze(item: Any) -> Any:
     return item
 
 
-def _parametric(node: Any, leaves: Leaves, loose: bool) -> Key:
+def _parametric(node: Any, leaves: Leaves) -> Key:
     leaves.free.append(node)
-    return ("p", node.shape) if loose else ("p", node.shape, node.is_nonneg(), node.is_nonpos())
+    return ("p", node.shape)
 
 
-def _constant(value: Any, leaves: Leaves, loose: bool) -> Key:
+def _constant(value: Any, leaves: Leaves) -> Key:
     leaves.free.append(value)
-    if is_sparse(value):
-        return ("c", freeze(value))
-    array = np.asarray(value)
-    if loose or array.dtype.kind not in "fiub" or not array.size:
-        return ("c", array.shape)
-    low, high = (array, array) if array.ndim == 0 else (array.min(), array.max())
-    return ("c", array.shape, "+" if low >= 0 else "-" if high <= 0 else "?")
+    return ("c", freeze(value) if is_sparse(value) else np.shape(value))
+
+
+def _sign(leaf: Any) -> Key | str:
+    if isinstance(leaf, cp.Expression):
+        return (leaf.is_nonneg(), leaf.is_nonpos())
+    if is_sparse(leaf) or not np.size(leaf):
+        return "?"
+    low, high = np.min(leaf), np.max(leaf)
+    return "+" if low >= 0 else "-" if high <= 0 else "?"
 
 
 def _is_free(node: Any) -> bool:

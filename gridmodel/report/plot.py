@@ -185,7 +185,7 @@ def _rounds(axes: Axes, trace: Trace) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set_xlim(0.0, 1.03 * float(trace.rounds[-1]))
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
 
 
 def _not_too_close(axes: Axes) -> None:

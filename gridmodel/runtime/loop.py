@@ -110,6 +110,8 @@ def run(
     refiner = Refiner(problem, scale, bounder, algorithm, limits.tolerance)
     going = _Run(problem, scale, bounder, limits, refiner, _History(_kept_rows(problem)), suspect, first, first)
     next_check = 1 if warm is not None else limits.check_every
+    if limits.max_rounds < 1:
+        going.budget()
     try:
         while going.status is None:
             state = algorithm.step(state)
@@ -164,7 +166,7 @@ class _Run:
         elif self.rounds >= self.next_proof:
             self._doubt(plain)
         if self.status is None:
-            self._budget()
+            self.budget()
 
     def _doubt(self, now: Judgement) -> None:
         """Looks for a proof that the model has no optimum, now and then."""
@@ -180,7 +182,8 @@ class _Run:
             self.suspect = None
         self.last, self.next_proof = now, 2 * self.rounds
 
-    def _budget(self) -> None:
+    def budget(self) -> None:
+        """Ends the run where its rounds or seconds are used up."""
         seconds = self.limits.seconds
         if seconds is not None and time.perf_counter() - self.history.start > seconds:
             self.end(Status.STOPPED, f"no answer within the tolerance in {seconds:g} seconds")

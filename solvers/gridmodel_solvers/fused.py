@@ -83,11 +83,13 @@ class _Plan:
     def at(self, weight: float) -> _Plan:
         """The plan with r = weight / range^2, factorised."""
         r = weight / self.scale.flat**2
-        response = Response(self.problem, 1.0 / (self.P + r))
+        D = 1.0 / (self.P + r)
+        response = Response(self.problem, D)
         S = response.schur()
-        diagonal = S.diagonal()
-        floor = diagonal.max(initial=0.0) * 1e-12 + 1e-300
-        d = np.where(self.problem.couplings.equality, 1e-9, 1.0) * np.maximum(diagonal, floor)
+        # What a row would react without equations; where they hold it still, its diagonal is rounding.
+        alone = self.C.multiply(self.C) @ D
+        diagonal = np.where(alone > 0, np.maximum(S.diagonal(), 1e-12 * alone), 1.0)
+        d = np.where(self.problem.couplings.equality, 1e-9, 1.0) * diagonal
         return replace(self, weight=weight, r=r, response=response, d=d, solve=_solver(S, d))
 
 

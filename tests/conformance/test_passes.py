@@ -110,9 +110,13 @@ FLEETS: dict[str, Callable[[cp.Variable, cp.Variable, int], Part]] = {
     "some columns": lambda x, s, n: (cp.sum(cp.abs(x[:, [0, 2]] - 1)), [x[:, 1] + s <= 1, x[:n, 0] >= s]),
     "matmul": lambda x, s, n: (cp.sum(cp.abs(x @ M.T - 1)), [x @ np.ones(3) <= 2 + across(n)]),
     "transposed": lambda x, s, n: (cp.sum(cp.square(M @ x.T - 1)), [C @ x.T <= 1, (x.T)[1:, :] <= 2 * x.T[:2, :] + 1]),
-    "broadcast": lambda x, s, n: (cp.sum(cp.multiply(x, C) - cp.multiply(across(n, 1), x)), [x <= s[:, None] + across(1, 3)]),
+    "broadcast": lambda x, s, n: (
+        cp.sum(cp.multiply(x, C) - cp.multiply(across(n, 1), x)), [x <= s[:, None] + across(1, 3)],
+    ),
     "negative": lambda x, s, n: (-cp.sum(cp.log(x + 4)) + cp.sum(x), [-s <= -across(n)]),
-    "pos and neg": lambda x, s, n: (cp.sum(cp.pos(x - 1)) + cp.sum(cp.neg(x - across(n, 1))), [cp.maximum(s, 0.1) <= 2]),
+    "pos and neg": lambda x, s, n: (
+        cp.sum(cp.pos(x - 1)) + cp.sum(cp.neg(x - across(n, 1))), [cp.maximum(s, 0.1) <= 2],
+    ),
     "inv_pos": lambda x, s, n: (cp.sum(cp.inv_pos(x + 4)), [cp.minimum(s, across(n)) >= -0.5]),
     "huber": lambda x, s, n: (cp.sum(cp.huber(x - 2 * C, 0.7)), []),
     "exp": lambda x, s, n: (cp.sum(cp.exp(x)) - cp.sum(x @ np.array([1.0, 2.0, 3.0])), [cp.exp(s) <= 1 + across(n)]),
@@ -124,15 +128,21 @@ FLEETS: dict[str, Callable[[cp.Variable, cp.Variable, int], Part]] = {
     "concatenate": lambda x, s, n: (cp.max(cp.concatenate([x, -x, 0.1 * np.ones((n, 1))], axis=1), axis=1), [s >= 0]),
     "vstack": lambda x, s, n: (cp.sum(cp.max(cp.vstack([x[:, 0], s, across(n)]), axis=0)), [s >= -1]),
     "division": lambda x, s, n: (cp.sum(cp.square(s - 1) / (1 + across(n))) + cp.sum(x / (1 + across(n, 1))), []),
-    "scaled and shifted": lambda x, s, n: (cp.sum(cp.multiply(1 + across(n, 3), cp.square((x - across(n, 3)) / (2 + across(n, 1))))), []),
+    "scaled and shifted": lambda x, s, n: (
+        cp.sum(cp.multiply(1 + across(n, 3), cp.square((x - across(n, 3)) / (2 + across(n, 1))))), [],
+    ),
     "constants": lambda x, s, n: (cp.sum(x @ C) + 7 + cp.sum(np.ones(n)), [s == across(n)]),
     "logistic": lambda x, s, n: (cp.sum(cp.logistic(x)) - 0.3 * cp.sum(x), [cp.sum(cp.square(x), axis=1) <= 3]),
-    "one variable rows": lambda x, s, n: (cp.sum(x), [cp.multiply(across(n) - across(n)[0], s) <= 1, 2 * x >= across(n, 3)]),
+    "one variable rows": lambda x, s, n: (
+        cp.sum(x), [cp.multiply(across(n) - across(n)[0], s) <= 1, 2 * x >= across(n, 3)],
+    ),
     # No row rule: canonicalised as a whole.
     "row by row": lambda x, s, n: (sum(cp.norm(x[i] - C) for i in range(n)), [x[i, 0] <= s[i] for i in range(n)]),
     "reshape": lambda x, s, n: (cp.sum(cp.abs(cp.reshape(x, (3 * n,), order="F") - 1)), [cp.vec(x, order="C") <= 1.5]),
     "diagonal form": lambda x, s, n: (cp.quad_form(s - 1, np.diag(1 + across(n))), [x[0, 0] <= 0.5]),
-    "linear in sums": lambda x, s, n: (C @ cp.sum(x, axis=0) + cp.trace(np.ones((3, n)) @ x), [cp.stack([s, x[:, 0]]) <= 1]),
+    "linear in sums": lambda x, s, n: (
+        C @ cp.sum(x, axis=0) + cp.trace(np.ones((3, n)) @ x), [cp.stack([s, x[:, 0]]) <= 1],
+    ),
     "flat hstack": lambda x, s, n: (cp.sum(cp.exp(cp.hstack([s, x[:, 1]]))) - cp.sum(s), []),
     "some rows": lambda x, s, n: (cp.sum(x[1:] @ C) + cp.square(s[0] - 2), [s[:-1] >= 0.5, x[n - 1] >= 0]),
 }  # fmt: skip
@@ -254,7 +264,7 @@ COUPLINGS: dict[str, Couple] = {
     "tracking of a vector": lambda m, x, y, s: m.minimize(cp.sum_squares(x + cp.sum(y, axis=0) - C)),
     "peak": lambda m, x, y, s: m.minimize(cp.max(x + cp.sum(y, axis=0))),
     "cross terms": lambda m, x, y, s: m.minimize(cp.quad_form(s, np.eye(4) + 0.5 * np.ones((4, 4)))),
-    "cross terms across": lambda m, x, y, s: m.minimize(cp.quad_form(cp.hstack([x, s]) - 1, np.eye(7) + np.ones((7, 7)))),
+    "cross terms across": lambda m, x, y, s: m.minimize(cp.quad_form(cp.hstack([x, s]) - 1, np.eye(7) + 1)),
     "norm of all": lambda m, x, y, s: m.minimize(2 * cp.norm(cp.hstack([x, s]))),
     "linear cost": lambda m, x, y, s: m.minimize(0.3 * cp.sum(x) - 0.2 * cp.sum(s) + 5),
     "a constant cost": lambda m, x, y, s: m.minimize(5),

@@ -94,3 +94,9 @@ def test_the_callers_array_is_not_shared():
     kept = bounds_of((2,), (0, upper))[1]
     upper[:] = 9
     assert kept.tolist() == [1, 1]
+
+
+def test_a_bound_of_1e20_is_no_bound():
+    lower, upper = bounds_of(3, (-1e20, [1e19, 1e20, 1e300]))
+    assert np.isneginf(lower).all()
+    assert upper.tolist() == [1e19, np.inf, np.inf]

@@ -1,4 +1,4 @@
-"""A separable problem put together again as one conic program, solved by Clarabel and held to the central optimum."""
+"""A separable problem put together again as one program, solved without cvxpy and held to the central optimum."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from scipy.optimize import linprog
 
 from gridmodel.ir.cones import Cones
 from gridmodel.ir.separable import Separable
@@ -47,22 +48,41 @@ def solve_separable(problem: Separable) -> Solved:
     for stack, start in zip(problem.stacks, problem.offsets, strict=False):
         parts += list(_local(stack, start, len(q)))
     parts = [part for part in parts if part[0].shape[0]]
+    is_lp = problem.is_qp and not P.data.any()
+    status, x, dual = (_linear if is_lp else _conic)(P, q, parts)
+    offset = float(sum(stack.offset.sum() for stack in problem.stacks))
+    ends = np.cumsum([len(side) for _, side, _ in parts])
+    return _sorted(problem, x, np.split(dual, ends[:-1]), status, float(0.5 * x @ (P @ x) + q @ x) + offset)
+
+
+def _conic(P: Any, q: Floats, parts: list[tuple[Any, Floats, Any]]) -> tuple[str, Floats, Floats]:
+    """Status, columns and multipliers of the rows (matrix x <= side, or in another cone) by Clarabel."""
     cones: list[Any] = []
     for matrix, _, kind in parts:
         cones += kind if isinstance(kind, list) else [kind(matrix.shape[0])]
     A = sp.csc_matrix(sp.vstack([matrix for matrix, _, _ in parts]) if parts else sp.csc_matrix((0, len(q))))
-    b = np.concatenate([side for _, side, _ in parts]) if parts else np.empty(0)
+    b = np.concatenate([np.empty(0), *(side for _, side, _ in parts)])
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     for name in ("tol_gap_abs", "tol_gap_rel", "tol_feas"):
         setattr(settings, name, 1e-9)
     found = clarabel.DefaultSolver(sp.csc_matrix(sp.triu(P)), q, A, b, cones, settings).solve()
-    offset = float(sum(stack.offset.sum() for stack in problem.stacks))
-    duals, at = [], 0
-    for matrix, _, _ in parts:
-        duals.append(np.array(found.z[at : at + matrix.shape[0]]))
-        at += matrix.shape[0]
-    return _sorted(problem, np.array(found.x), duals, str(found.status), found.obj_val + offset)
+    return str(found.status), np.array(found.x), np.array(found.z)
+
+
+def _linear(P: Any, q: Floats, parts: list[tuple[Any, Floats, Any]]) -> tuple[str, Floats, Floats]:
+    """The same by a simplex method, which bad scaling does not trouble."""
+    del P
+    equal = [kind is clarabel.ZeroConeT for _, _, kind in parts]
+
+    def rows(which: bool) -> tuple[Any, Any]:
+        chosen = [(matrix, side) for (matrix, side, _), same in zip(parts, equal, strict=True) if same == which]
+        return (sp.vstack([m for m, _ in chosen]), np.concatenate([s for _, s in chosen])) if chosen else (None, None)
+
+    found = linprog(q, *rows(False), *rows(True), bounds=(None, None), method="highs")
+    marginals = {True: iter(-found.eqlin.marginals), False: iter(-found.ineqlin.marginals)}
+    dual = [next(marginals[same]) for (_, side, _), same in zip(parts, equal, strict=True) for _ in side]
+    return "Solved" if found.status == 0 else found.message, found.x, np.array(dual)
 
 
 def _local(stack: Stack, start: int, width: int) -> Iterator[tuple[Any, Floats, Any]]:

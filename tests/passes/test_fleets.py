@@ -48,7 +48,10 @@ def test_parameters_by_row_and_shared(columns):
 
 def test_division_by_parameters():
     model, fleet, x = fleet_of()
-    width, scale = fleet.parameter("width", value=[1.0, 2.0, 4.0], pos=True), fleet.parameter("scale", shared=True, value=2)
+    width, scale = (
+        fleet.parameter("width", value=[1.0, 2.0, 4.0], pos=True),
+        fleet.parameter("scale", shared=True, value=2),
+    )
     s = fleet.variable("s", bounds=(-1, 1))
     fleet.minimize(cp.sum(cp.square(s - 1)))
     fleet.subject_to(s / width <= 0.3, cp.sum(x, axis=1) / scale <= 0.2)
@@ -87,12 +90,25 @@ def test_named_limits(whole, split, monkeypatch):
     fleet.subject_to(s <= 0.3, s >= -2, name="twice")
     fleet.subject_to(cp.norm(x, 2, axis=1) <= 0.4, name="reach")
     if split:  # a coupling of two rows puts the fleet's rows into several stacks
-        model.couple(x[0, 0] == x[2, 1] - 0.05, name="pair")
-    model.couple(cp.sum(x, axis=0) >= 0.1, name="floor")
+        model.couple(x[0, 0] == x[2, 1] - 0.4, name="pair")
+    model.couple(cp.sum(x, axis=0) >= -0.2, name="floor")
     lowered = assert_compiled_right(model)
     assert (len(lowered.separable.stacks) > 1) == split
     named = set(lower(model).duals(lowered, [np.zeros(stack.b.shape) for stack in lowered.separable.stacks]))
     assert named == {"f.table", "f.sum", "f.across", "f.twice[0]", "f.twice[1]", "f.reach"}
+
+
+def test_a_named_limit_of_some_rows():
+    model, fleet, x = fleet_of(4, 3)
+    fleet.subject_to(x[1:3, :2] <= 0.1, name="inner")
+    fleet.subject_to(x[0] >= 0.4, name="first")
+    model.couple(cp.sum(x) >= 3, name="sum")
+    lowered = assert_compiled_right(model)
+    zeros = [np.zeros(stack.b.shape) for stack in lowered.separable.stacks]
+    assert {key: dual.shape for key, dual in lower(model).duals(lowered, zeros).items()} == {
+        "f.inner": (2, 2),
+        "f.first": (3,),
+    }
 
 
 TIED = {
@@ -121,7 +137,9 @@ def test_rows_that_are_tied_are_named(case):
 def test_a_cost_that_ties_rows_is_named():
     model, fleet, x = fleet_of()
     fleet.minimize(cp.norm(x[:, 0]))
-    with pytest.raises(SeparabilityError, match=r"f: the cost at test_fleets.py:\d+ ties rows 0, 1, 2 .*model.minimize"):
+    with pytest.raises(
+        SeparabilityError, match=r"f: the cost at test_fleets.py:\d+ ties rows 0, 1, 2 .*model.minimize"
+    ):
         lower(model).evaluate()
 
 
@@ -140,9 +158,17 @@ def test_constants_that_are_no_numbers_are_named(value):
         lower(model)
 
 
-def test_a_division_by_zero_names_the_row():
+def test_a_division_by_zero_is_named():
     model, fleet, x = fleet_of()
     fleet.minimize(cp.sum(cp.square(x) / np.array([[1.0], [2.0], [0.0]])))
+    with pytest.raises(DataError, match=r"f: the cost at test_fleets.py:\d+ holds a division by zero"):
+        lower(model)
+
+
+def test_a_division_by_a_parameter_that_is_zero_names_the_row():
+    model, fleet, x = fleet_of()
+    width = fleet.parameter("width", value=[1.0, 2.0, 0.0])
+    fleet.subject_to(cp.sum(x, axis=1) / width <= 1)
     with pytest.raises(DataError, match=r"f\[2\]: .*division by zero"):
         lower(model).evaluate()
 
@@ -150,7 +176,7 @@ def test_a_division_by_zero_names_the_row():
 def test_a_parameter_without_a_value_is_named():
     model, fleet, x = fleet_of()
     fleet.minimize(cp.sum(cp.multiply(fleet.parameter("p"), x[:, 0])))
-    with pytest.raises(DataError, match="parameter f.p of f has no value"):
+    with pytest.raises(DataError, match=r"parameter f\.p of f has no value"):
         lower(model).evaluate()
 
 

@@ -109,13 +109,6 @@ def test_the_last_round_is_judged_where_rounds_run_out(rounds):
     assert outcome.trace.rounds[-1] == rounds
 
 
-def test_no_rounds_at_all_give_the_start():
-    outcome = run(dispatch(), Script(), Limits(max_rounds=0))
-    assert (outcome.status, outcome.rounds) == (Status.STOPPED, 0)
-    np.testing.assert_allclose(outcome.judgement.iterate.x[0], 2 * OPTIMUM)
-    assert outcome.trace.prices.shape == (0, 1)
-
-
 def test_seconds_run_out():
     outcome = run(dispatch(), Script(rate=1.0), Limits(seconds=0.0))
     assert (outcome.status, outcome.rounds) == (Status.STOPPED, 10)
@@ -202,3 +195,18 @@ def test_many_rows_keep_a_choice_of_prices():
     outcome = run(separable([made], np.full(m, -INF), np.full(m, 0.5)), Fused(), Limits(tolerance=1e-6))
     assert outcome.trace.prices.shape == (len(outcome.trace.rounds), 60)
     assert outcome.trace.rows[[0, -1]].tolist() == [0, m - 1]
+
+
+class Exploding(Script):
+    """Leaves the range of numbers in round 30."""
+
+    def observe(self, state: int) -> Iterate:
+        seen = super().observe(state)
+        return seen if state < 30 else Iterate([np.full((3, 1), np.nan)], seen.mu, seen.nu, seen.zeta, np.nan)
+
+
+def test_numbers_that_are_none_end_the_run_with_the_best_before():
+    outcome = run(dispatch(), Exploding(rate=0.9), Limits(tolerance=1e-9))
+    assert (outcome.status, outcome.rounds) == (Status.STOPPED, 30)
+    assert "range of numbers" in outcome.message
+    np.testing.assert_allclose(outcome.judgement.iterate.x[0], OPTIMUM * (1 + 0.9**20))

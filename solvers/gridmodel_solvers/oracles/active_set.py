@@ -121,7 +121,11 @@ class ActiveSet:
         soft = _EPSILON * data.size / data.ranges**2
         D = np.where(held, 0.0, 1.0 / (data.P + soft))
         B = sp.csr_array(sp.vstack([data.A, data.C[np.flatnonzero(rows)]]))
-        right = np.concatenate([data.b, side]) - B @ at
+        # Rows over their reach: what follows compares them with each other.
+        reach = abs(B) @ data.ranges
+        reach = np.where(reach > 0, reach, 1.0)
+        B = sp.csr_array(sp.diags_array(1.0 / reach) @ B)
+        right = np.concatenate([data.b, side]) / reach - B @ at
         scaled = sp.csr_array(B.multiply(np.sqrt(D)[None, :]))
         G = sp.csc_matrix(scaled @ scaled.T)
         diagonal = G.diagonal()
@@ -132,8 +136,8 @@ class ActiveSet:
         except RuntimeError:
             return None
         x = np.where(held, at, start.x)
-        y = np.concatenate([start.nu, start.mu[rows]])
-        Bt, reach = sp.csr_array(B.T), np.maximum(abs(B) @ data.ranges, 1e-300)
+        y = np.concatenate([start.nu, start.mu[rows]]) * reach
+        Bt = sp.csr_array(B.T)
         last, repeat = np.inf, 0
         while repeat < _REPEAT:
             repeat += 1
@@ -142,12 +146,13 @@ class ActiveSet:
             before, x = x, np.where(held, at, D * (t - Bt @ y))
             if not np.isfinite(x).all():
                 return None
-            missed = float((np.abs(B @ (x - at) - right) / reach).max(initial=0.0))
+            missed = float(np.abs(B @ (x - at) - right).max(initial=0.0))
             moved = float((np.abs(x - before) * soft * data.ranges / data.size).max(initial=0.0))
             # The equations are met as well as rounding allows once repeating does not help.
             if moved < _ACCURATE and (missed < _ACCURATE or missed > 0.5 * last):
                 break
             last = missed
+        y = y / reach
         mu = np.zeros(len(start.mu))
         mu[rows] = y[len(data.b) :]
         return _Point(x, mu, y[: len(data.b)]), repeat

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gridmodel.ir.stack import Stack
 from gridmodel_solvers.oracles.clarabel_blocks import ClarabelBlocks
 from gridmodel_solvers.oracles.interface import LocalProblem, Oracle, OracleAnswer
+from gridmodel_solvers.oracles.ranges import column_ranges
 
 __all__ = ["OsqpBlocks"]
 
@@ -30,6 +31,11 @@ class OsqpBlocks(Oracle):
         self._accuracy = accuracy
         self._solvers: list[Any] = [None] * stack.size
         self._rescue: dict[int, ClarabelBlocks] = {}
+        # OSQP's tolerances are absolute for small numbers: columns are counted in their ranges, equations in their
+        # largest entry, costs in the largest that a column moves.
+        self._units = column_ranges(stack)
+        self._rows: list[Floats] = [np.empty(0)] * stack.size
+        self._money = np.ones(stack.size)
         crossed = (stack.lower > stack.upper).any(axis=1)
         if crossed.any():
             raise LocalProblem("infeasible", stack.labels[int(np.argmax(crossed))])
@@ -58,25 +64,34 @@ class OsqpBlocks(Oracle):
         if self._solvers[i] is None:
             self._solvers[i] = self._made(i, q)
         else:
-            self._solvers[i].update(q=q)
+            self._solvers[i].update(q=q * self._units / self._money[i])
         result = self._solvers[i].solve(raise_error=False)
         if result.info.status_val != osqp.SolverStatus.OSQP_SOLVED:
             return None
-        lower, upper = self._stack.lower[i], self._stack.upper[i]
-        return np.clip(np.asarray(result.x), lower, upper), np.asarray(result.y)[: self._stack.A.shape[0]]
+        x = np.clip(self._units * np.asarray(result.x), self._stack.lower[i], self._stack.upper[i])
+        return x, np.asarray(result.y)[: len(self._rows[i])] * self._rows[i] * self._money[i]
 
     def _made(self, i: int, q: Floats) -> Any:
         stack = self._stack
-        lower, upper = stack.lower[i], stack.upper[i]
+        units = self._units
+        lower, upper = stack.lower[i] / units, stack.upper[i] / units
         bounded = np.isfinite(lower) | np.isfinite(upper)
-        rows = sp.csc_matrix(sp.vstack([stack.A.sparse(i), sp.eye_array(stack.columns, format="csr")[bounded]]))
+        own = sp.diags_array(units)
+        A = sp.csr_array(stack.A.sparse(i) @ own)
+        size = np.maximum(abs(A).max(axis=1).toarray().ravel(), np.abs(stack.b[i])) if A.shape[0] else np.empty(0)
+        self._rows[i] = 1.0 / np.where(size > 0, size, 1.0)
+        b = stack.b[i] * self._rows[i]
+        curvature = sp.csr_array(own @ stack.P.sparse(i) @ own)
+        costs = [np.abs(stack.q[i] * units).max(initial=0.0), np.abs(curvature.data).max(initial=0.0)]
+        self._money[i] = float(max(costs)) or 1.0
+        rows = sp.vstack([sp.diags_array(self._rows[i]) @ A, sp.eye_array(stack.columns, format="csr")[bounded]])
         solver = osqp.OSQP()
         solver.setup(
-            sp.csc_matrix(sp.triu(stack.P.sparse(i))),
-            q,
-            rows,
-            np.concatenate([stack.b[i], lower[bounded]]),
-            np.concatenate([stack.b[i], upper[bounded]]),
+            sp.csc_matrix(sp.triu(curvature)) / self._money[i],
+            q * units / self._money[i],
+            sp.csc_matrix(rows),
+            np.concatenate([b, lower[bounded]]),
+            np.concatenate([b, upper[bounded]]),
             verbose=False,
             eps_abs=self._accuracy,
             eps_rel=self._accuracy,

@@ -1,0 +1,58 @@
+"""What the pages of the documentation show is true: options, commands, links, code."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gridmodel as gm
+from gridmodel.cli import main
+from gridmodel.modelfile import shipped_models
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "benchmarks" / "README.md"])
+
+
+def section(name: str) -> str:
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    found = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found is not None, name
+    return found[1]
+
+
+@pytest.mark.parametrize("name", sorted(shipped_models()))
+def test_every_shipped_model_has_a_section_with_its_options_and_a_picture(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = section(name)
+    assert re.findall(r"^\| `(\w+)`", text, re.MULTILINE) == re.findall(r"(\w+)=", shipped_models()[name].options)
+    command = re.search(r"```sh\n(.*?)\n```", text, re.DOTALL)
+    assert command is not None
+    words = shlex.split(command[1])
+    assert words[:3] == ["gridmodel", "solve", name]
+    monkeypatch.chdir(tmp_path)
+    assert main(words[1:]) == 0
+    assert len(list(tmp_path.glob("*.png"))) == 1
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_to_files(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_the_code_of_the_power_flow_page_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "dc_opf.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert code is not None
+    monkeypatch.chdir(ROOT)
+    names: dict[str, Any] = {}
+    exec(code[1], names)
+    assert names["result"].status is gm.Status.CERTIFIED
+    assert list(names["prices"]) == list(range(1, 31))
+
+
+def test_every_status_is_explained() -> None:
+    text = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
+    assert all(f"`{status.value}`" in text for status in gm.Status)
