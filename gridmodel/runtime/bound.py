@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gridmodel.ir.batch import Batch
 from gridmodel.ir.separable import Separable
 from gridmodel.ir.stack import Stack
 from gridmodel.runtime.dual_cone import project_dual
@@ -27,6 +29,7 @@ from gridmodel.runtime.scale import Scale
 __all__ = ["Bound", "Bounder"]
 
 Floats = NDArray[np.float64]
+Entries = tuple[NDArray[np.intp], NDArray[np.intp], Floats]
 
 _ROUNDING = 1e-13
 _REACH = 100.0
@@ -111,18 +114,12 @@ class Bounder:
         return list(zip(self.problem.split(lower), self.problem.split(upper), strict=True))
 
     @cached_property
-    def _epigraphs(self) -> list[tuple[NDArray[np.intp], NDArray[np.intp], Floats]]:
+    def _epigraphs(self) -> list[Entries]:
         """Unbounded columns that one cone row alone holds: (columns, rows, entries)."""
         out = []
         for stack in self.problem.stacks:
-            used = np.bincount(stack.G.col, minlength=stack.columns)
-            used[stack.A.col] += 2
-            used[stack.P.col] += 2
-            open_ = np.atleast_1d((np.isinf(stack.lower) | np.isinf(stack.upper)).all(axis=0))
-            entry = np.flatnonzero((used == 1)[stack.G.col] & open_[stack.G.col] & (stack.G.data != 0).all(axis=0))
-            _, first = np.unique(stack.G.row[entry], return_index=True)
-            entry = entry[first]
-            out.append((stack.G.col[entry], stack.G.row[entry], stack.G.data[:, entry]))
+            unbounded = (np.isinf(stack.lower) | np.isinf(stack.upper)).all(axis=0)
+            out.append(_held_alone(stack, stack.G, (stack.A, stack.P), unbounded))
         return out
 
     def _settle_cones(self, k: int, linear: Floats, zeta: Floats) -> Floats:
@@ -138,21 +135,12 @@ class Bounder:
         return zeta
 
     @cached_property
-    def _slacks(self) -> list[tuple[NDArray[np.intp], NDArray[np.intp], Floats]]:
+    def _slacks(self) -> list[Entries]:
         """Columns without cost that one equation alone holds, with one infinite side: (columns, rows, entries)."""
         out = []
         for stack in self.problem.stacks:
-            used = np.bincount(stack.A.col, minlength=stack.columns)
-            used[stack.C.col] += 2
-            used[stack.G.col] += 2
-            used[stack.P.col] += 2
-            open_ = np.logical_xor(np.isinf(stack.lower), np.isinf(stack.upper)).all(axis=0)
-            open_ = np.atleast_1d(open_)
-            entry = np.flatnonzero((used == 1)[stack.A.col] & open_[stack.A.col] & (stack.A.data != 0).all(axis=0))
-            # One such column a row: two would pull the multiplier in turn.
-            _, first = np.unique(stack.A.row[entry], return_index=True)
-            entry = entry[first]
-            out.append((stack.A.col[entry], stack.A.row[entry], stack.A.data[:, entry]))
+            one_sided = np.logical_xor(np.isinf(stack.lower), np.isinf(stack.upper)).all(axis=0)
+            out.append(_held_alone(stack, stack.A, (stack.C, stack.G, stack.P), one_sided))
         return out
 
     def _settle_slacks(self, k: int, linear: Floats, nu: Floats) -> Floats:
@@ -198,6 +186,21 @@ class Bounder:
         columns, inverse = plan
         c = (linear + self.problem.stacks[k].A.tdot(nu))[:, columns]
         return np.asarray(nu - np.einsum("imj,ij->im", np.broadcast_to(inverse, (len(c), *inverse.shape[1:])), c))
+
+
+def _held_alone(stack: Stack, holder: Batch, others: tuple[Batch, ...], wanted: Any) -> Entries:
+    """Columns of which ``holder`` has the only entry, one a row: (columns, rows, entries).
+
+    One a row, because two would pull the row's multiplier in turn.
+    """
+    used = np.bincount(holder.col, minlength=stack.columns)
+    for other in others:
+        used[other.col] += 2
+    chosen = np.atleast_1d(wanted) & (used == 1)
+    entry = np.flatnonzero(chosen[holder.col] & (holder.data != 0).all(axis=0))
+    _, first = np.unique(holder.row[entry], return_index=True)
+    entry = entry[first]
+    return holder.col[entry], holder.row[entry], holder.data[:, entry]
 
 
 def _least(c: Floats, curve: Floats, lower: Floats, upper: Floats, rounding: Floats) -> Floats:

@@ -94,7 +94,9 @@ def _violation(constraints: list[cp.Constraint]) -> float:
     worst = 0.0
     for constraint in constraints:
         sides = [float(np.abs(arg.value).max(initial=0.0)) for arg in constraint.args if arg.value is not None]
-        worst = max(worst, float(np.max(np.abs(constraint.residual), initial=0.0)) / max([*sides, 1e-12]))
+        with np.errstate(divide="ignore", invalid="ignore"):  # cvxpy divides by the length of a cone's zero vector
+            away = float(np.max(np.abs(constraint.residual), initial=0.0))
+        worst = max(worst, away / max([*sides, 1e-12]))
     return worst
 
 
@@ -163,10 +165,13 @@ def _duals(model: Model) -> tuple[dict[str, Any], dict[str, Any]]:
     for name, constraint in named:
         if constraint.dual_value is None:
             continue
-        dual[name] = _plain(constraint.dual_value)
         sign = price_sign(constraint)
-        if sign is not None:
-            price[name] = _plain(sign * np.asarray(constraint.dual_value))
+        if sign is None:
+            dual[name] = _plain(constraint.dual_value)
+            continue
+        # cvxpy gives a scalar nonlinear constraint a dual of shape (1,).
+        value = np.asarray(constraint.dual_value, dtype=np.float64).reshape(constraint.shape)
+        dual[name], price[name] = _plain(value), _plain(sign * value)
     return price, dual
 
 

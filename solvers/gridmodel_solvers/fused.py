@@ -132,7 +132,7 @@ class Fused(AbstractAlgorithm):
             return Verdict(False, f"{conic.example} has cones ({conic.cones}); the fused sweep takes QPs only")
         if not properties.coordinator:
             return Verdict(False, "the topology forbids a coordinator, which solves the coupling rows")
-        return Verdict(True, "all blocks are QPs")
+        return Verdict(True, "all agents are linear or quadratic")
 
     def traffic(self, problem: Separable) -> Traffic:
         """Each agent sends one number a coupling row it touches and gets one back."""
