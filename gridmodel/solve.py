@@ -18,7 +18,7 @@ from gridmodel.runtime.interface import AbstractAlgorithm
 from gridmodel.runtime.loop import Progress
 from gridmodel.verify.certificate import verify as verify_result
 
-__all__ = ["Comparison", "algorithms", "choose", "compare", "compile", "solve", "verdicts"]
+__all__ = ["Comparison", "algorithms", "choose", "compare", "compile", "methods", "solve", "verdicts"]
 
 Method = str | AbstractAlgorithm
 Prefer = Literal["seconds", "rounds"]
@@ -53,6 +53,16 @@ def algorithms() -> Mapping[str, type[AbstractAlgorithm]]:
     """All algorithms by name, from the entry points of the group ``gridmodel.algorithms``."""
     points = sorted(entry_points(group="gridmodel.algorithms"), key=lambda point: point.name)
     return {point.name: point.load() for point in points}
+
+
+@cache
+def methods() -> Mapping[str, AbstractAlgorithm]:
+    """Every algorithm, and every form of it as ``name:form``, by the names that ``solve`` takes."""
+    found: dict[str, AbstractAlgorithm] = {}
+    for name, kind in algorithms().items():
+        found[name] = kind()
+        found |= {f"{name}:{form}": made for form, made in found[name].variants().items()}
+    return found
 
 
 def compile(model: Model, method: Method = "auto", *, prefer: Prefer = "seconds") -> Plan:
@@ -111,15 +121,14 @@ def solve(
 
 
 def verdicts(model: Model | Compiled) -> dict[str, tuple[Verdict, Traffic | None]]:
-    """For every algorithm: whether it applies, why, and what one round of it sends.
+    """For every algorithm and form: whether it applies, why, and what one round of it sends.
 
     Args:
         model: a model, or one that is compiled already.
     """
     compiled = model if isinstance(model, Compiled) else compile_model(model)
     found: dict[str, tuple[Verdict, Traffic | None]] = {}
-    for name, kind in algorithms().items():
-        algorithm = kind()
+    for name, algorithm in methods().items():
         verdict = algorithm.verdict(compiled.properties)
         settled = algorithm.settled(compiled.properties) if verdict.applies else algorithm
         found[name] = (verdict, settled.traffic(compiled.lowered.separable) if verdict.applies else None)
@@ -151,7 +160,9 @@ def choose(properties: Properties, prefer: str) -> tuple[str, str]:
 
 
 def compare(model: Model, *, tolerance: float = 1e-4) -> Comparison:
-    """Solves by every algorithm that applies and centrally, and verifies each; Ctrl-C ends it with those so far.
+    """Solves by every algorithm and form that applies and centrally, and verifies each.
+
+    A form that an algorithm took by itself is not run twice. Ctrl-C ends the comparison with the results so far.
 
     Args:
         model: agents, couplings, topology.
@@ -159,12 +170,16 @@ def compare(model: Model, *, tolerance: float = 1e-4) -> Comparison:
     """
     compiled = compile_model(model)
     results = {"central": Plan(compiled, None, "central").solve(tolerance=tolerance)}
-    refused = {}
+    refused: dict[str, str] = {}
+    seen: list[AbstractAlgorithm | None] = []
     for name, (verdict, _) in verdicts(compiled).items():
         if not verdict.applies:
             refused[name] = verdict.reason
             continue
         algorithm, label = _resolve(compiled, name, "seconds")
+        if algorithm in seen:
+            continue
+        seen.append(algorithm)
         results[name] = Plan(compiled, algorithm, label).solve(tolerance=tolerance)
         if results[name].status is Status.INTERRUPTED:
             break
@@ -186,23 +201,23 @@ def _resolve(compiled: Compiled, method: Method, prefer: str) -> tuple[AbstractA
         NotApplicableError: it does not apply.
     """
     if isinstance(method, AbstractAlgorithm):
-        algorithm = method
+        algorithm, label = method, method.name
     elif method == "central":
         return None, "central"
     else:
         name = _chosen(compiled, prefer) if method == "auto" else method
-        if name not in algorithms():
-            known = ", ".join(["auto", "central", *algorithms()])
+        if name not in methods():
+            known = ", ".join(["auto", "central", *methods()])
             raise UnknownNameError(f"no algorithm {method!r}; there are {known}.")
-        algorithm = algorithms()[name]()
+        algorithm, label = methods()[name], name
     facts = compiled.properties if algorithm.needs_curvature else compiled.structure
     verdict = algorithm.verdict(facts)
     if not verdict.applies:
         raise NotApplicableError(
-            f"{algorithm.name!r} does not apply to model {compiled.model.name!r}: {verdict.reason}. "
+            f"{label!r} does not apply to model {compiled.model.name!r}: {verdict.reason}. "
             "gridmodel.explain(model) lists those that do."
         )
-    return algorithm.settled(facts), algorithm.name
+    return algorithm.settled(facts), label
 
 
 def _chosen(compiled: Compiled, prefer: str) -> str:

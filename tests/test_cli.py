@@ -249,10 +249,14 @@ def test_an_interrupt_of_the_comparison_keeps_the_answer(run: Run, two: str, mon
 def test_a_real_interrupt_ends_a_long_solve_with_its_answer(tmp_path: Path) -> None:
     path, answer = tmp_path / "long.py", tmp_path / "answer.json"
     path.write_text(
-        "import os, signal, threading\n"
+        "import os, signal, threading, time\n"
         "from gridmodel.modelfile import load_model\n"
+        "def press():\n"
+        "    for _ in range(5):\n"
+        "        time.sleep(3.0)\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
         "def build():\n"
-        "    threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "    threading.Thread(target=press, daemon=True).start()\n"
         "    return load_model('community', {'homes': '2000'})\n"
     )
     done = _process("solve", str(path), "--algorithm", "admm", "--tolerance", "1e-15", "--json", str(answer))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -51,6 +51,10 @@ class AbstractAlgorithm(abc.ABC):
     @abc.abstractmethod
     def verdict(self, properties: Properties) -> Verdict:
         """Whether the algorithm applies to a model of these properties, and why."""
+
+    def variants(self) -> Mapping[str, AbstractAlgorithm]:
+        """Forms of the algorithm with a name of their own, asked for as ``name:form``."""
+        return {}
 
     def settled(self, properties: Properties) -> AbstractAlgorithm:
         """The same options with whatever they leave open decided for a model of these properties."""

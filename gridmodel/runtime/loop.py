@@ -14,6 +14,7 @@ from gridmodel.ir.result import Status, Trace
 from gridmodel.ir.separable import Separable
 from gridmodel.runtime.bound import Bounder
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
+from gridmodel.runtime.interrupt import noted_interrupts
 from gridmodel.runtime.judgement import Judgement, Refiner, infeasibility, judge
 from gridmodel.runtime.scale import Scale
 
@@ -113,12 +114,15 @@ def run(
     if limits.max_rounds < 1:
         going.budget()
     try:
-        while going.status is None:
-            state = algorithm.step(state)
-            going.rounds += 1
-            if going.rounds >= min(next_check, limits.max_rounds):
-                going.look(state, algorithm.observe(state), progress)
-                next_check = going.rounds + max(limits.check_every, going.rounds // 20)
+        with noted_interrupts() as interrupted:
+            while going.status is None:
+                state = algorithm.step(state)
+                going.rounds += 1
+                if going.rounds >= min(next_check, limits.max_rounds) or interrupted():
+                    going.look(state, algorithm.observe(state), progress)
+                    next_check = going.rounds + max(limits.check_every, going.rounds // 20)
+                if going.status is None and interrupted():
+                    going.end(Status.INTERRUPTED)
     except KeyboardInterrupt:
         going.end(Status.INTERRUPTED)
     assert going.status is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, final
 
@@ -15,8 +16,8 @@ from gridmodel_solvers.exchange import Exchange
 __all__ = ["ADMM"]
 
 Form = Literal["auto", "fused", "exchange", "consensus", "edge"]
-_MEMORY = {"exchange": 10, "edge": 20}
-_FORMS = ("auto", "fused", "exchange", "consensus", "edge")
+_MEMORY = {"exchange": 10, "consensus": 10, "edge": 20}
+_FORMS: tuple[Form, ...] = ("auto", "fused", "exchange", "consensus", "edge")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class ADMM(AbstractAlgorithm):
         a coordinator add up, "consensus" takes means of agreed variables, "edge" needs no coordinator;
         "auto" takes the first that the model permits.
     rho: penalty; None finds one. relaxation: in (0, 2); None takes 1.8 in the fused form and 1.6 in the others.
-    memory: Anderson steps remembered, 0 for none; None takes 10 for exchange, 20 for edge, 0 for consensus.
+    memory: Anderson steps remembered, 0 for none; None takes 20 for the edge form and 10 for the others.
     oracle: "auto", or the kind of local solver: "closed", "batched", "osqp", "clarabel". The sweep has no use for rho,
         memory and oracle: with one of them "auto" leaves it out.
 
@@ -65,6 +66,10 @@ class ADMM(AbstractAlgorithm):
                 "form='fused' weighs, remembers and solves by itself; leave out rho, memory and oracle, or use "
                 "form='exchange' with them."
             )
+
+    def variants(self) -> Mapping[str, AbstractAlgorithm]:
+        """The forms, with the other options as they are."""
+        return {form: replace(self, form=form) for form in _FORMS if form != "auto"}
 
     def settled(self, properties: Properties) -> ADMM:
         """The same options with the form that suits a model of these properties.
@@ -141,9 +146,9 @@ class ADMM(AbstractAlgorithm):
 
             return Fused() if self.relaxation is None else Fused(relaxation=self.relaxation)
         relaxation = 1.6 if self.relaxation is None else self.relaxation
-        if form == "consensus":
-            return Consensus(self.rho, relaxation, self.memory or 0, self.oracle)
         memory = self.memory if self.memory is not None else _MEMORY[form]
+        if form == "consensus":
+            return Consensus(self.rho, relaxation, memory, self.oracle)
         return Exchange(self.rho, relaxation, memory, form == "edge", self.oracle)
 
     @property
