@@ -256,6 +256,8 @@ def test_a_real_interrupt_ends_a_long_solve_with_its_answer(tmp_path: Path) -> N
         "        time.sleep(3.0)\n"
         "        os.kill(os.getpid(), signal.SIGINT)\n"
         "def build():\n"
+        "    # A shell starts background jobs, and so these tests perhaps, with Ctrl-C ignored.\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "    threading.Thread(target=press, daemon=True).start()\n"
         "    return load_model('community', {'homes': '2000'})\n"
     )
