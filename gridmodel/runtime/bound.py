@@ -206,10 +206,13 @@ def _held_alone(stack: Stack, holder: Batch, others: tuple[Batch, ...], wanted: 
 def _least(c: Floats, curve: Floats, lower: Floats, upper: Floats, rounding: Floats) -> Floats:
     """min over [lower, upper] of 1/2 curve s^2 + c s, entry by entry; c within rounding counts as zero."""
     c = np.where(np.abs(c) <= rounding, 0.0, c)
-    curve = np.broadcast_to(curve, c.shape)
-    flat = curve <= 0
-    at = np.divide(-c, curve, out=np.zeros_like(c), where=~flat)
-    at = np.where(flat, np.where(c > 0, lower, np.where(c < 0, upper, 0.0)), np.clip(at, lower, upper))
-    at = np.where(flat & (c == 0), np.clip(0.0, lower, upper), at)
     with np.errstate(invalid="ignore"):
-        return np.where(np.isinf(at), -np.inf, 0.5 * curve * at**2 + c * at)
+        out = c * np.where(c > 0, lower, upper)
+    out[c == 0] = 0.0
+    bent = np.flatnonzero((curve > 0).any(axis=0))
+    if len(bent):
+        curve, part = np.broadcast_to(curve, c.shape)[:, bent], c[:, bent]
+        at = np.divide(-part, curve, out=np.zeros_like(part), where=curve > 0)
+        at = np.clip(at, lower[:, bent], upper[:, bent])
+        out[:, bent] = np.where(curve > 0, 0.5 * curve * at**2 + part * at, out[:, bent])
+    return out

@@ -10,7 +10,7 @@ import numpy as np
 from gridmodel.ir.separable import Separable
 from gridmodel.runtime.bound import Bound, Bounder
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
-from gridmodel.runtime.residuals import Residuals, cost_size, residuals
+from gridmodel.runtime.residuals import Residuals, cost_and_size, residuals
 from gridmodel.runtime.scale import Scale
 
 __all__ = ["Judgement", "Refiner", "infeasibility", "judge"]
@@ -54,9 +54,9 @@ class Judgement:
 def judge(problem: Separable, scale: Scale, bounder: Bounder, iterate: Iterate) -> Judgement:
     """Residuals, value, bound and gap of an iterate."""
     found = residuals(problem, scale, iterate.x)
-    value = problem.cost(list(iterate.x))
+    value, terms = cost_and_size(problem, iterate.x)
     bound = bounder(iterate)
-    size = max(abs(value), 0.01 * cost_size(problem, iterate.x), 1e-300)
+    size = max(abs(value), 0.01 * terms, 1e-300)
     return Judgement(iterate, found, value, bound, size, (value - bound.value) / size)
 
 

@@ -13,7 +13,7 @@ from gridmodel.ir.separable import Separable
 from gridmodel.runtime.dual_cone import project_dual
 from gridmodel.runtime.scale import Scale
 
-__all__ = ["Residuals", "cost_size", "residuals"]
+__all__ = ["Residuals", "cost_and_size", "residuals"]
 
 Floats = NDArray[np.float64]
 
@@ -66,14 +66,18 @@ def residuals(problem: Separable, scale: Scale, parts: Sequence[Floats]) -> Resi
     return Residuals(float(outside.max(initial=0.0)), worst, row, block)
 
 
-def cost_size(problem: Separable, parts: Sequence[Floats]) -> float:
-    """The sum of the sizes of all cost terms at a point: what a relative gap is measured against, at least in part."""
-    total = 0.0
+def cost_and_size(problem: Separable, parts: Sequence[Floats]) -> tuple[float, float]:
+    """The cost at a point, and the sum of the sizes of its terms, which a relative gap is measured against in part."""
+    total = size = 0.0
     for stack, x in zip(problem.stacks, parts, strict=True):
-        total += float(np.abs(stack.q * x).sum() + np.abs(stack.offset).sum())
+        linear = stack.q * x
+        total += float(linear.sum() + stack.offset.sum())
+        size += float(np.abs(linear).sum() + np.abs(stack.offset).sum())
         if stack.P.nnz:
-            total += 0.5 * float(np.abs(np.einsum("ij,ij->i", x, stack.P.dot(x))).sum())
-    return total
+            quadratic = 0.5 * float(np.einsum("ij,ij->", x, stack.P.dot(x)))
+            total += quadratic
+            size += abs(quadratic)
+    return total, size
 
 
 def _row_size(row: NDArray[np.intp], col: NDArray[np.intp], data: Floats, r: Floats, side: Floats) -> Floats:

@@ -73,6 +73,11 @@ class _Plan:
         )  # fmt: skip
 
     @cached_property
+    def linear(self) -> bool:
+        """Whether no column has curvature."""
+        return not self.P.any()
+
+    @cached_property
     def quadratic(self) -> Quadratic:
         """The problem as the refinement wants it."""
         stacks = self.problem.stacks
@@ -176,7 +181,7 @@ class Fused(AbstractAlgorithm):
         mu = plan.solve(plan.C @ x - reflected)  # type: ignore[operator]
         plan.response.shift(x, mu)
         gap, row_gap = x - z, reflected + plan.d * mu - y
-        linear = self.halpern if self.halpern is not None else not plan.P.any()
+        linear = self.halpern if self.halpern is not None else plan.linear
         since, anchor, at_restart = state.since, state.anchor, state.at_restart
         if linear:
             size = float(np.sqrt(np.sum(plan.r * gap**2) + np.sum(row_gap**2 / plan.d)))
