@@ -122,6 +122,9 @@ class Plan:
         variables = compiled.lowering.values(compiled.lowered, judged.iterate.x)
         if judged.badness() > _EXACT:
             judged = judged.valued(declared_cost(compiled.model, variables))
+            if outcome.status is Status.CERTIFIED and abs(judged.gap) > tolerance:
+                # The compiled cost was within the tolerance of the bound, the declared one is not quite.
+                outcome = replace(outcome, status=Status.SOLVED, message=Status.SOLVED.sentence)
         price, dual = prices_of(compiled, judged.iterate)
         model = compiled.model
         return Result(

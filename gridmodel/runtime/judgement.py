@@ -56,7 +56,8 @@ def judge(problem: Separable, scale: Scale, bounder: Bounder, iterate: Iterate) 
     found = residuals(problem, scale, iterate.x)
     value, terms = cost_and_size(problem, iterate.x)
     bound = bounder(iterate)
-    size = max(abs(value), 0.01 * terms, 1e-300)
+    # An optimum of exactly zero is measured against what a column's range typically costs.
+    size = max(abs(value), 0.01 * terms, 1e-6 * scale.cost)
     return Judgement(iterate, found, value, bound, size, (value - bound.value) / size)
 
 
