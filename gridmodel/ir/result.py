@@ -54,7 +54,8 @@ class Certificate:
     coupling_residual, local_residual: its two parts.
     dual_residual: largest change of marginal costs that would make the answer stationary, over their scale.
     value: cost of the answer. lower_bound: no feasible point costs less; None with ``no_bound`` saying why.
-    size: what gaps are measured against: |value|, or a hundredth of the sum of its terms' sizes where they cancel.
+    size: what gaps are measured against: |value|, or a hundredth of the sum of its terms' sizes where they cancel, or
+        a millionth of what a column's range typically costs where all terms are zero.
     gap: (value - lower_bound) / size; None without a bound. It may be below zero by the tolerance on feasibility.
     central_*: filled by ``gm.verify``: the centralized optimum and (value - central_value) / size.
     price_error, price_errors: the largest difference of a price to the central one, over all and by name.
