@@ -93,7 +93,10 @@ class Refiner:
 
 
 def infeasibility(problem: Separable, bounder: Bounder, before: Iterate, now: Iterate) -> Iterate | None:
-    """The change of the multipliers, where it separates: a bound above zero without any cost proves infeasibility."""
+    """The change of the multipliers, where it separates: a bound above zero without any cost proves infeasibility.
+
+    A bound that had to be paid for within the reach of unbounded columns proves nothing about points beyond it.
+    """
     ray = Iterate(
         now.x,
         now.mu - before.mu,
@@ -102,6 +105,8 @@ def infeasibility(problem: Separable, bounder: Bounder, before: Iterate, now: It
         now.dual_residual,
     )
     found = bounder(ray, costs=False)
+    if found.paid > 0.0:
+        return None
     weight = sum(float(np.abs(part * stack.b).sum()) for part, stack in zip(ray.nu, problem.stacks, strict=True))
     sides = np.where(np.isfinite(problem.couplings.lower), problem.couplings.lower, problem.couplings.upper)
     weight += float(np.abs(ray.mu * np.where(np.isfinite(sides), sides, 0.0)).sum())
