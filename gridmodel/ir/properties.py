@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BlockFacts", "Properties", "RowFacts", "Traffic", "Verdict"]
+__all__ = ["BlockFacts", "NetworkFacts", "Properties", "RowFacts", "SharedFacts", "Traffic", "Verdict"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,35 @@ class RowFacts:
 
 
 @dataclass(frozen=True)
+class NetworkFacts:
+    """The topology in words and numbers.
+
+    agents, edges: nodes and directed edges. directed: whether some edge has no way back.
+    parts: the separate parts of a graph that is not (strongly) connected, names of each; empty where it is.
+    varies: whether edges come and go.
+    """
+
+    agents: int
+    edges: int
+    directed: bool
+    parts: tuple[tuple[str, ...], ...]
+    varies: bool
+
+
+@dataclass(frozen=True)
+class SharedFacts:
+    """The numbers that all agents share, where all couplings are agreements on them.
+
+    numbers: how many, 0 where ``refusal`` says why there are none. refusal: why agents do not share all agreed numbers.
+    rough: which agent's cost is no smooth function of them alone, and why; None where all are quadratics.
+    """
+
+    numbers: int
+    refusal: str | None = None
+    rough: str | None = None
+
+
+@dataclass(frozen=True)
 class Properties:
     """Everything that algorithms may ask of a model.
 
@@ -54,6 +83,8 @@ class Properties:
     most_participants: the largest number of agents in one coupling row.
     coordinator: whether the topology permits one. strangers: pairs of agents that share a row of two but no edge.
     components: number of connected components of the topology, None without one.
+    network: facts of the topology, None where algorithms that talk to neighbours have none to use. shared: what all
+    agents agree on, None where some coupling is no agreement.
     """
 
     blocks: tuple[BlockFacts, ...]
@@ -70,6 +101,8 @@ class Properties:
     coordinator: bool
     strangers: tuple[tuple[str, str], ...]
     components: int | None
+    network: NetworkFacts | None = None
+    shared: SharedFacts | None = None
 
 
 @dataclass(frozen=True)

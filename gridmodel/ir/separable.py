@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from gridmodel.ir.links import Links
 from gridmodel.ir.stack import Stack
 
 __all__ = ["CouplingInfo", "Couplings", "Separable"]
@@ -71,10 +72,14 @@ class Couplings:
 
 @dataclass(frozen=True)
 class Separable:
-    """Stacks of blocks and the coupling rows between them."""
+    """Stacks of blocks, the coupling rows between them, and who may talk to whom.
+
+    links: the topology over all blocks in the order of the stacks; None where none was given.
+    """
 
     stacks: tuple[Stack, ...]
     couplings: Couplings
+    links: Links | None = None
 
     @cached_property
     def offsets(self) -> tuple[int, ...]:

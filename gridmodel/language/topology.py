@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import networkx as nx
+import numpy as np
 
 from gridmodel.errors import TopologyError
+from gridmodel.ir.links import Links
 
 __all__ = ["Topology"]
 
@@ -52,6 +55,16 @@ class Topology:
                 "add them with graph.add_node and join them by edges."
             )
         return cls(graph.copy(), coordinator)
+
+    @cached_property
+    def links(self) -> Links:
+        """The edges as arrays, nodes in the graph's order."""
+        nodes = list(self.graph.nodes)
+        place = {node: k for k, node in enumerate(nodes)}
+        ends = np.array([(place[a], place[b]) for a, b in self.graph.edges], dtype=np.intp).reshape(-1, 2)
+        if not self.graph.is_directed():
+            ends = np.concatenate([ends, ends[:, ::-1]])
+        return Links.build(nodes, ends[:, 0], ends[:, 1], self.graph.is_directed())
 
     @property
     def components(self) -> list[list[str]]:

@@ -21,6 +21,7 @@ from gridmodel.passes.cut import Cut
 from gridmodel.passes.distribute import attach_all, distribute
 from gridmodel.passes.fleets import empty_fleet, lower_fleet
 from gridmodel.passes.joint import Joint, couplings_joint, fleet_joint, tied_rows, with_constants
+from gridmodel.passes.links import links_of
 from gridmodel.passes.presolve import Conflict, presolve
 from gridmodel.passes.recover import limit_dual, shaped
 from gridmodel.passes.template import Template, columns_of, limit_labels
@@ -182,7 +183,7 @@ class Lowering:
             limits.append(done.named)
             stack_of[piece.block] = k
             position_of[piece.block] = np.arange(piece.size)
-        separable = Separable(tuple(stacks), couplings)
+        separable = Separable(tuple(stacks), couplings, links_of(self.model.topology, stacks))
         return Lowered(separable, stack_of, position_of, names, tuple(limits), tuple(conflicts))
 
     def _names(self) -> Iterable[str]:

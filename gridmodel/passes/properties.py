@@ -7,10 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from gridmodel.ir.properties import BlockFacts, Properties, RowFacts
+from gridmodel.errors import NotApplicableError
+from gridmodel.ir.links import Links
+from gridmodel.ir.properties import BlockFacts, NetworkFacts, Properties, RowFacts, SharedFacts
 from gridmodel.ir.separable import CouplingInfo, Separable
 from gridmodel.ir.stack import Stack
 from gridmodel.language.topology import Topology
+from gridmodel.runtime.agreed import agreed_columns, roughness
 from gridmodel.runtime.curvature import response_norm, step_norm
 
 __all__ = ["find_properties"]
@@ -45,7 +48,28 @@ def find_properties(problem: Separable, topology: Topology | None, curvature: bo
         coordinator=topology is None or topology.coordinator,
         strangers=_strangers(problem, topology),
         components=None if topology is None else len(topology.components),
+        network=_network(problem.links),
+        shared=_shared(problem) if rows.size and agreement.all() else None,
     )
+
+
+def _network(links: Links | None) -> NetworkFacts | None:
+    if links is None:
+        return None
+    count, part = links.components
+    names = np.asarray(links.nodes, dtype=object)
+    parts = () if count == 1 else tuple(tuple(sorted(names[part == k])) for k in range(count))
+    directed = bool((links.opposite < 0).any())
+    return NetworkFacts(links.size, links.edges, directed, parts, links.present is not None)
+
+
+def _shared(problem: Separable) -> SharedFacts:
+    try:
+        numbers = agreed_columns(problem)[0].shape[1]
+    except NotApplicableError as error:
+        return SharedFacts(0, refusal=str(error))
+    why = ((stack.labels[0], roughness(stack, numbers)) for stack in problem.stacks)
+    return SharedFacts(numbers, rough=next((f"{who} {text}" for who, text in why if text), None))
 
 
 def _block(stack: Stack, curvature: bool) -> BlockFacts:

@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gridmodel.errors import NotApplicableError
 from gridmodel.ir.properties import Properties, Traffic, Verdict
 from gridmodel.ir.separable import Separable
+from gridmodel.runtime.channel import Channel
 
 __all__ = ["AbstractAlgorithm", "Iterate"]
 
@@ -76,6 +78,23 @@ class AbstractAlgorithm(abc.ABC):
     @abc.abstractmethod
     def observe(self, state: Any) -> Iterate:
         """The answer as it stands."""
+
+    def over(self, channel: Channel) -> AbstractAlgorithm:
+        """The algorithm over a channel with faults.
+
+        Raises:
+            NotApplicableError: it is written for a channel that loses nothing.
+        """
+        if channel.is_ideal:
+            return self
+        raise NotApplicableError(
+            f"{self.name!r} runs over a perfect channel only; gridmodel.explain lists the algorithms that stand faults."
+        )
+
+    def sent(self, state: Any, rounds: int) -> tuple[int, int] | None:
+        """Messages and bytes sent so far; None where every round sends what ``traffic`` says."""
+        del state, rounds
+        return None
 
     def guess(self, state: Any) -> bytes | None:
         """Which limits the state takes for active, as a key to compare; None where ``refine`` has no use of it."""

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Literal, final
 from gridmodel.errors import ModelError, NotApplicableError
 from gridmodel.ir.properties import Properties, Traffic, Verdict
 from gridmodel.ir.separable import Separable
+from gridmodel.runtime.agreed import all_agreements
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
-from gridmodel_solvers.consensus import Consensus, all_agreements
+from gridmodel_solvers.consensus import Consensus
 from gridmodel_solvers.exchange import Exchange
 
 __all__ = ["ADMM"]

@@ -17,12 +17,13 @@ from gridmodel.ir.batch import Batch
 from gridmodel.ir.properties import Properties, Traffic, Verdict
 from gridmodel.ir.separable import Separable
 from gridmodel.ir.stack import Stack
+from gridmodel.runtime.agreed import all_agreements
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
 from gridmodel.runtime.scale import Scale
 from gridmodel_solvers.penalty import energies
 from gridmodel_solvers.splitting import CouplingSet, SplittingState, advance, observe, setup, start
 
-__all__ = ["Consensus", "all_agreements"]
+__all__ = ["Consensus", "Groups"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -74,7 +75,7 @@ class Consensus(AbstractAlgorithm):
                 "Use form='exchange' or form='auto'."
             )
         stacks, columns = _picked(problem)
-        groups = _Groups.of(problem.matrix, columns)
+        groups = Groups.of(problem.matrix, columns)
         unit, energy = _sizes(problem, groups)
         rho = (np.full(unit.shape, self.rho)) if self.rho else energy / unit**2
         accuracy = min(1e-6, 1e-2 * tolerance)
@@ -94,19 +95,8 @@ class Consensus(AbstractAlgorithm):
         return observe(state)
 
 
-def all_agreements(problem: Separable) -> bool:
-    """Whether every coupling row reads a (x_p - x_q) = 0."""
-    matrix, couplings = problem.matrix, problem.couplings
-    if not (couplings.equality & (couplings.lower == 0)).all() or not np.isfinite(couplings.lower).all():
-        return False
-    filled = sp.csr_array(matrix)
-    filled.eliminate_zeros()
-    two = bool((np.diff(filled.indptr) == 2).all())
-    return two and bool((np.abs(np.asarray(matrix.sum(axis=1))) <= 1e-12 * abs(matrix).max()).all())
-
-
 @final
-class _Groups(CouplingSet):
+class Groups(CouplingSet):
     """{w: equal within each group}; every group has one penalty, so the projection is a mean."""
 
     def __init__(self, group: Ints, matrix: sp.csr_array) -> None:
@@ -118,7 +108,7 @@ class _Groups(CouplingSet):
         self._factor = splu(gram + sp.diags_array(1e-12 * gram.diagonal(), format="csc"))
 
     @classmethod
-    def of(cls, matrix: sp.csr_array, columns: Ints) -> _Groups:
+    def of(cls, matrix: sp.csr_array, columns: Ints) -> Groups:
         """The groups among the coupled columns of the coupling matrix."""
         coupled = sp.csr_array(sp.csc_array(matrix)[:, columns])
         links = abs(coupled.T) @ abs(coupled)
@@ -149,7 +139,7 @@ def _picked(problem: Separable) -> tuple[tuple[Stack, ...], Ints]:
     return tuple(stacks), np.concatenate(columns)
 
 
-def _sizes(problem: Separable, groups: _Groups) -> tuple[Floats, float]:
+def _sizes(problem: Separable, groups: Groups) -> tuple[Floats, float]:
     """How far the copies of each group move, shape (slots,), and the size of costs."""
     moves, costs = [np.empty(0)], []
     for stack, spans in zip(problem.stacks, Scale(problem).columns, strict=True):

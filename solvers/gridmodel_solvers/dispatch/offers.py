@@ -1,0 +1,172 @@
+"""What agents offer to the coupling rows at prices of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridmodel.ir.batch import Batch
+from gridmodel.ir.separable import Separable
+from gridmodel.ir.stack import Stack
+from gridmodel.runtime.interface import Iterate
+from gridmodel_solvers.exchange import row_sizes
+from gridmodel_solvers.oracles.augment import Augmented, augment
+from gridmodel_solvers.oracles.choose import choose
+from gridmodel_solvers.oracles.interface import Oracle, OracleAnswer
+
+__all__ = ["Offers"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+Flags = NDArray[np.bool_]
+
+
+class Offers:
+    """The coupling rows  lower <= sum_i C_i x_i <= upper  with multipliers held by every agent, none by a coordinator.
+
+    Rows of arrays are agents in the order of the stacks' blocks; mu has shape (N, m): agent i's multipliers of all m
+    rows, Lagrangian f_i(x_i) + mu_i' (C_i x_i - y_i). y_i is the agent's share of the sides: before the run the sides
+    are dealt in equal parts to the agents that take part in a row (``share_lower``, ``share_upper``, shape (N, m)).
+    """
+
+    def __init__(self, problem: Separable, accuracy: float = 1e-10) -> None:
+        self.problem = problem
+        self.accuracy = accuracy
+        self.size, self.m = problem.blocks, problem.couplings.size
+        self._ends = np.cumsum([stack.size for stack in problem.stacks])[:-1]
+        self.touches = self._spread([np.ones(stack.rows.shape) for stack in problem.stacks]) > 0
+        count = np.maximum(self.touches.sum(axis=0), 1)
+        self.share_lower = np.where(self.touches, problem.couplings.lower / count, 0.0)
+        self.share_upper = np.where(self.touches, problem.couplings.upper / count, 0.0)
+        self.unit, self.penalty, self.energy = row_sizes(problem)
+        self._oracles: list[Oracle] = []
+        self._proximal: tuple[Floats, list[Augmented], list[Oracle]] | None = None
+        self._answers = [_nowhere(stack) for stack in problem.stacks]
+
+    def allowed(self, mu: Floats) -> Floats:
+        """The nearest multipliers with the signs that the rows' finite sides permit, shape (N, m)."""
+        y = self.problem.couplings
+        least = np.where(np.isfinite(y.lower), -np.inf, 0.0)
+        return np.clip(mu, least, np.where(np.isfinite(y.upper), np.inf, 0.0))
+
+    def side(self, mu: Floats) -> Floats:
+        """The agents' shares y_i: of the side that a multiplier presses on, of the finite one at zero; shape (N, m)."""
+        upper = np.where(np.isfinite(self.share_upper), self.share_upper, self.share_lower)
+        lower = np.where(np.isfinite(self.share_lower), self.share_lower, upper)
+        return np.where(mu > 0, upper, np.where(mu < 0, lower, upper))
+
+    def respond(self, mu: Floats) -> Floats:
+        """C_i x_i at x_i(mu_i) = argmin f_i(x) + mu_i' C_i x, shape (N, m)."""
+        if not self._oracles:
+            self._oracles = [choose(stack, self.accuracy) for stack in self.problem.stacks]
+        parts = zip(self.problem.stacks, self._oracles, np.split(mu, self._ends), strict=True)
+        self._answers = [
+            oracle.solve(stack.q + stack.C.tdot(np.take_along_axis(part, stack.rows, axis=1)))
+            for stack, oracle, part in parts
+        ]
+        return self.reported()
+
+    def prox(self, target: Floats, weight: Floats) -> Floats:
+        """The multipliers nu that minimise phi_i(nu) + weight_i/2 |nu - target_i|^2, shape (N, m).
+
+        phi_i(nu) = max over x, y of  -f_i(x) - nu' (C_i x - y),  y between the agent's shares of the sides, so that
+        nu = target + (C_i x - y) / weight  at  x, y = argmin f_i(x) + 1/(2 weight) |C_i x - y + weight target|^2.
+
+        Args:
+            target: shape (N, m). weight: positive, shape (N,).
+        """
+        if self._proximal is None or not np.array_equal(self._proximal[0], weight):
+            self._proximal = (weight.copy(), *self._pulled(weight))
+        _, pulled, oracles = self._proximal
+        out = np.array(target)
+        start = 0
+        answers = []
+        for stack, made, oracle in zip(self.problem.stacks, pulled, oracles, strict=True):
+            at = np.arange(start, start + stack.size)[:, None]
+            w = weight[at]
+            aim = np.where(_equal(self, at, stack), self.share_lower[at, stack.rows], 0.0) - w * target[at, stack.rows]
+            answer = made.cut(oracle.solve(made.linear(np.zeros_like(aim), aim)))
+            reach = made.base.C.dot(answer.x)
+            out[at, stack.rows] = (reach - aim) / w
+            answers.append(OracleAnswer(answer.x[:, : stack.columns], answer.nu, answer.zeta))
+            start += stack.size
+        self._answers = answers
+        return out
+
+    def reported(self) -> Floats:
+        """C_i x_i of the last answers, shape (N, m)."""
+        parts = zip(self.problem.stacks, self._answers, strict=True)
+        return self._spread([stack.C.dot(answer.x) for stack, answer in parts])
+
+    def observe(self, mu: Floats, present: Flags | None = None) -> Iterate:
+        """The last answers with the mean of the agents' multipliers; their spread is the dual residual.
+
+        The spread is taken over the largest multiplier of each row, or over what costs and ranges suggest where all
+        are next to zero. Agents that are not present offer nothing.
+        """
+        answers = self._answers
+        if present is not None and not present.all():
+            parts = np.split(present[:, None], self._ends)
+            answers = [OracleAnswer(np.where(p, a.x, 0.0), a.nu, a.zeta) for p, a in zip(parts, answers, strict=True)]
+            mu = mu[present]
+        size = np.maximum(np.abs(mu).max(axis=0, initial=0), 1e-2 * self.penalty * self.unit)
+        residual = float((np.ptp(mu, axis=0) / np.maximum(size, np.finfo(float).tiny)).max(initial=0))
+        return Iterate(
+            [a.x for a in answers], mu.mean(axis=0), [a.nu for a in answers], [a.zeta for a in answers], residual
+        )
+
+    def _pulled(self, weight: Floats) -> tuple[list[Augmented], list[Oracle]]:
+        pulled, start = [], 0
+        for stack in self.problem.stacks:
+            at = np.arange(start, start + stack.size)[:, None]
+            open_ = ~_equal(self, at, stack)
+            made = _with_slack(stack, open_[0], self.share_lower[at, stack.rows], self.share_upper[at, stack.rows]) if (
+                open_.any()
+            ) else stack
+            pulled.append(augment(made, np.broadcast_to(1.0 / weight[at], stack.rows.shape)))
+            start += stack.size
+        return pulled, [choose(made.stack, self.accuracy) for made in pulled]
+
+    def _spread(self, parts: list[Floats]) -> Floats:
+        """Values of the blocks' slots, shape (N, k) a stack, as one array over all rows, shape (N, m)."""
+        out = np.zeros((self.size, self.m))
+        start = 0
+        for stack, part in zip(self.problem.stacks, parts, strict=True):
+            at = np.arange(start, start + stack.size)[:, None]
+            np.add.at(out, (at, stack.rows), part)
+            start += stack.size
+        return out
+
+
+def _equal(offers: Offers, at: Ints, stack: Stack) -> Flags:
+    return np.asarray(offers.share_lower[at, stack.rows] == offers.share_upper[at, stack.rows])
+
+
+def _with_slack(stack: Stack, open_: Flags, lower: Floats, upper: Floats) -> Stack:
+    """The stack with a column y for every slot whose row is no equation, reporting C x - y."""
+    slots = np.flatnonzero(open_)
+    n, extra = stack.columns, len(slots)
+    wide, zeros = (stack.columns + extra), np.zeros((stack.size, extra))
+    data = np.concatenate([stack.C.data, np.full((len(stack.C.data), extra), -1.0)], axis=1)
+    C = Batch.build(
+        (stack.slots, wide), np.concatenate([stack.C.row, slots]), np.concatenate([stack.C.col, n + np.arange(extra)]),
+        data, stack.size,
+    )  # fmt: skip
+    return replace(
+        stack,
+        P=replace(stack.P, shape=(wide, wide)),
+        q=np.concatenate([stack.q, zeros], axis=1),
+        A=replace(stack.A, shape=(stack.A.shape[0], wide)),
+        lower=np.concatenate([stack.lower, lower[:, slots]], axis=1),
+        upper=np.concatenate([stack.upper, upper[:, slots]], axis=1),
+        G=replace(stack.G, shape=(stack.G.shape[0], wide)),
+        C=C,
+        group=np.concatenate([stack.group, stack.group.max(initial=-1) + 1 + np.arange(extra)]),
+    )
+
+
+def _nowhere(stack: Stack) -> OracleAnswer:
+    x = np.clip(np.zeros(stack.q.shape), stack.lower, stack.upper)
+    return OracleAnswer(x, np.zeros(stack.b.shape), np.zeros(stack.h.shape))
