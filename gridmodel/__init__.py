@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gridmodel.errors import ModelError
+    from gridmodel.grid.network import Network
     from gridmodel.grid.read import read_network
     from gridmodel.ir.result import Certificate, Result, Status
     from gridmodel.language.model import Model
+    from gridmodel.language.topology import Topology
     from gridmodel.physics.opf import opf
     from gridmodel.physics.prices import bus_prices
     from gridmodel.plan import Plan
     from gridmodel.report.explain import explain
     from gridmodel.report.plot import plot
+    from gridmodel.report.privacy import privacy
+    from gridmodel.runtime.channel import Channel
+    from gridmodel.runtime.masking import Gaussian
     from gridmodel.solve import Comparison, compare, compile, solve
     from gridmodel.verify.certificate import verify
 
@@ -24,18 +29,23 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Certificate",
+    "Channel",
     "Comparison",
+    "Gaussian",
     "Model",
     "ModelError",
+    "Network",
     "Plan",
     "Result",
     "Status",
+    "Topology",
     "bus_prices",
     "compare",
     "compile",
     "explain",
     "opf",
     "plot",
+    "privacy",
     "read_network",
     "solve",
     "verify",
@@ -43,18 +53,23 @@ __all__ = [
 
 _HOMES = {
     "Certificate": "gridmodel.ir.result",
+    "Channel": "gridmodel.runtime.channel",
     "Comparison": "gridmodel.solve",
+    "Gaussian": "gridmodel.runtime.masking",
     "Model": "gridmodel.language.model",
     "ModelError": "gridmodel.errors",
+    "Network": "gridmodel.grid.network",
     "Plan": "gridmodel.plan",
     "Result": "gridmodel.ir.result",
     "Status": "gridmodel.ir.result",
+    "Topology": "gridmodel.language.topology",
     "bus_prices": "gridmodel.physics.prices",
     "compare": "gridmodel.solve",
     "compile": "gridmodel.solve",
     "explain": "gridmodel.report.explain",
     "opf": "gridmodel.physics.opf",
     "plot": "gridmodel.report.plot",
+    "privacy": "gridmodel.report.privacy",
     "read_network": "gridmodel.grid.read",
     "solve": "gridmodel.solve",
     "verify": "gridmodel.verify.certificate",

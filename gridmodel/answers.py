@@ -16,6 +16,7 @@ from gridmodel.ir.result import Certificate, Result, Seconds, Status, Trace
 from gridmodel.language.model import Model
 from gridmodel.language.price import price_sign
 from gridmodel.passes.template import limit_labels
+from gridmodel.runtime.agreed import all_agreements
 from gridmodel.runtime.interface import Iterate
 from gridmodel.runtime.local import LocalProblem
 from gridmodel.runtime.loop import Outcome
@@ -64,7 +65,10 @@ def priced(trace: Trace, compiled: Compiled) -> Trace:
     for info in couplings.infos:
         if info.price_sign is not None:
             factor[info.rows] = info.price_sign * info.dual_sign
-    return replace(trace, prices=trace.prices * factor[trace.rows])
+    states = trace.states
+    if states is not None and couplings.size and not all_agreements(compiled.lowered.separable):
+        states = states * factor[0]  # what agents hold of the first row is its multiplier
+    return replace(trace, prices=trace.prices * factor[trace.rows], states=states)
 
 
 def _named_limits(model: Model) -> dict[str, cp.Constraint]:

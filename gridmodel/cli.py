@@ -16,6 +16,7 @@ from gridmodel.report.plot import FORMATS
 if TYPE_CHECKING:
     from gridmodel.ir.result import Result
     from gridmodel.language.model import Model
+    from gridmodel.runtime.channel import Channel
 
 __all__ = ["main"]
 
@@ -75,12 +76,19 @@ def _parser() -> argparse.ArgumentParser:
     compare = _with_model(commands, "compare", "every algorithm that applies beside the central optimum", _compare)
 
     solve.add_argument("--algorithm", default="auto", metavar="NAME", help="central, dual, admm, ... (default: auto)")
-    solve.add_argument("--seed", type=int, default=0, help="of whatever is random (default: 0)")
+    solve.add_argument("--seed", type=int, metavar="N", help="of the draws of --faults (default: 0)")
     solve.add_argument("--plot", metavar="FILE", help=f"picture of convergence and prices ({', '.join(FORMATS)})")
     solve.add_argument("--no-verify", action="store_true", help="do not solve centrally to compare")
     solve.add_argument("--max-rounds", type=_count, metavar="N", help="stop after so many rounds")
+    for command in (explain, solve, compare):
+        command.add_argument(
+            "--faults",
+            metavar="LIST",
+            help="what goes wrong between agents, e.g. drop=0.1,delay=2,outage=g2:200-300 (see docs/channel.md)",
+        )
     for command in (explain, solve):
         command.add_argument("--prefer", choices=("seconds", "rounds"), default="seconds", help="what auto spares")
+    compare.add_argument("--plot", metavar="FILE", help="picture of every algorithm's error against rounds")
     for command in (solve, compare):
         command.add_argument("--tolerance", type=_tolerance, default=1e-4, help="relative (default: 1e-4)")
         command.add_argument("--json", metavar="FILE", help="write one JSON object; - is the standard output")
@@ -113,7 +121,7 @@ def _explain(options: argparse.Namespace) -> int:
 
     from gridmodel.report.explain import explain
 
-    explanation = explain(model, options.prefer)
+    explanation = explain(model, options.prefer, _channel(options))
     if sys.stdout.isatty():
         Console().print(explanation)
     else:
@@ -134,6 +142,7 @@ def _solve(options: argparse.Namespace) -> int:
             model,
             options.algorithm,
             prefer=options.prefer,
+            channel=_channel(options),
             tolerance=options.tolerance,
             seed=options.seed,
             max_rounds=options.max_rounds,
@@ -166,7 +175,7 @@ def _verify(result: Result) -> bool:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    _check_outputs(options.json, None)
+    _check_outputs(options.json, options.plot)
     model = _build(options)
     import gridmodel as gm
     from gridmodel.report.compare import comparison
@@ -174,12 +183,17 @@ def _compare(options: argparse.Namespace) -> int:
     from gridmodel.report.progress import progress_line
 
     with progress_line(f"comparing algorithms on {model.name}"):
-        found = gm.compare(model, tolerance=options.tolerance)
+        found = gm.compare(model, tolerance=options.tolerance, channel=_channel(options))
     if options.json != "-":
         print(comparison(found.results, found.refused))
     results = {name: as_dict(result) for name, result in found.results.items()}
+    if options.plot:
+        from gridmodel.report.plot import plot
+
+        plot(found, options.plot)
     _write_json(options.json, {"model": model.name, "results": results, "refused": dict(found.refused)})
-    return max((_status(result) for result in found.results.values()), default=NOT_CERTIFIED)
+    sure = [result for name, result in found.results.items() if name not in found.inexact]
+    return max((_status(result) for result in sure), default=NOT_CERTIFIED)
 
 
 def _status(result: Result) -> int:
@@ -200,6 +214,13 @@ def _build(options: argparse.Namespace) -> Model:
             raise DataError(f"--set takes KEY=VALUE, got {item!r}.")
         chosen[key.strip()] = text.strip()
     return load_model(options.model, chosen)
+
+
+def _channel(options: argparse.Namespace) -> Channel | None:
+    """The faults asked for; None for a perfect channel."""
+    from gridmodel.runtime.channel import Channel
+
+    return None if options.faults is None else Channel.parse(options.faults)
 
 
 def _check_outputs(json_file: str | None, plot_file: str | None) -> None:

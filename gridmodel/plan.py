@@ -23,7 +23,10 @@ from gridmodel.compile import Compiled
 from gridmodel.errors import ModelError
 from gridmodel.ir.properties import Properties
 from gridmodel.ir.result import Result, Seconds, Status
+from gridmodel.ir.separable import Separable
 from gridmodel.language.model import Model
+from gridmodel.membership import blanked, channel_of, membership
+from gridmodel.runtime.absent import without
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
 from gridmodel.runtime.local import LocalProblem
 from gridmodel.runtime.loop import Limits, Outcome, Progress, run
@@ -56,6 +59,11 @@ class Plan:
     def algorithm(self) -> AbstractAlgorithm | None:
         """The algorithm with its options; None stands for the central solver."""
         return self._algorithm
+
+    @property
+    def problem(self) -> Separable:
+        """The model as matrices, at the parameters' values of the last solve or of the compile."""
+        return self._compiled.lowered.separable
 
     @property
     def properties(self) -> Properties:
@@ -95,13 +103,16 @@ class Plan:
             return central_result(compiled, tolerance, self._label)
         if compiled.lowered.conflicts:
             return conflict_result(compiled, self._label)
-        limits = Limits(tolerance=tolerance, seconds=seconds)
+        absent, settled = membership(self._algorithm)
+        limits = Limits(tolerance=tolerance, seconds=seconds, least_rounds=settled)
         if max_rounds is not None:
             limits = replace(limits, max_rounds=max_rounds)
+        separable = compiled.lowered.separable
         try:
             outcome = run(
-                compiled.lowered.separable, self._algorithm, limits, _warm(warm, compiled), progress, compiled.scale,
-                lambda: without_optimum(compiled.model),
+                separable, self._algorithm, limits, _warm(warm, compiled), progress, compiled.scale,
+                None if absent else lambda: without_optimum(compiled.model),
+                without(separable, absent) if absent else None,
             )  # fmt: skip
         except LocalProblem as found:
             return local_result(compiled, self._label, found)
@@ -111,16 +122,19 @@ class Plan:
     def _result(self, compiled: Compiled, outcome: Outcome, tolerance: float, seconds: Seconds) -> Result:
         assert self._algorithm is not None
         traffic = self._algorithm.traffic(compiled.lowered.separable)
+        sent = self._algorithm.sent(outcome.state, outcome.rounds)
+        messages, size = sent or (outcome.rounds * traffic.messages, outcome.rounds * traffic.bytes)
+        absent, _ = membership(self._algorithm)
         verdict: tuple[Status, str] | None = None
         if outcome.status is Status.UNBOUNDED or (outcome.status is Status.INFEASIBLE and outcome.ray is None):
             verdict = outcome.status, outcome.message
-        elif outcome.status in (Status.STOPPED, Status.INFEASIBLE):
+        elif outcome.status in (Status.STOPPED, Status.INFEASIBLE) and not absent:
             verdict = diagnosed(compiled.model, outcome)
         if verdict is not None:
             return no_answer(compiled, self._label, *verdict, outcome=outcome, seconds=seconds, traffic=traffic)
         judged = outcome.judgement
         variables = compiled.lowering.values(compiled.lowered, judged.iterate.x)
-        if judged.badness() > _EXACT:
+        if judged.badness() > _EXACT and not absent:
             judged = judged.valued(declared_cost(compiled.model, variables))
             if outcome.status is Status.CERTIFIED and abs(judged.gap) > tolerance:
                 # The compiled cost was within the tolerance of the bound, the declared one is not quite.
@@ -129,13 +143,13 @@ class Plan:
         model = compiled.model
         return Result(
             model_name=model.name, algorithm=self._label, status=outcome.status, message=outcome.message,
-            value=judged.value, variables=variables,
+            value=judged.value, variables=blanked(compiled.model, variables, absent), absent=absent,
             price=price, dual=dual, certificate=certificate_of(judged, tolerance),
             trace=priced(outcome.trace, compiled),
-            rounds=outcome.rounds, messages=outcome.rounds * traffic.messages, bytes=outcome.rounds * traffic.bytes,
+            rounds=outcome.rounds, messages=messages, bytes=size,
             seconds=seconds, units=units_of(model), currency=model.currency,
             coupling_rows=dict(enumerate(compiled.lowered.separable.couplings.name_of_rows())),
-            model=model, state=judged.iterate,
+            reveals=self._algorithm.reveals, channel=channel_of(self._algorithm), model=model, state=judged.iterate,
         )  # fmt: skip
 
 

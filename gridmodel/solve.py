@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Literal
 
 from gridmodel.compile import Compiled, compile_model
 from gridmodel.errors import ModelError, NotApplicableError, UnknownNameError
+from gridmodel.ir.claim import Claim
 from gridmodel.ir.properties import Properties, Traffic, Verdict
 from gridmodel.ir.result import Result, Status
 from gridmodel.language.model import Model
 from gridmodel.plan import Plan
+from gridmodel.runtime.channel import Channel
 from gridmodel.runtime.interface import AbstractAlgorithm
 from gridmodel.runtime.loop import Progress
 from gridmodel.verify.certificate import verify as verify_result
 
-__all__ = ["Comparison", "algorithms", "choose", "compare", "compile", "methods", "solve", "verdicts"]
+__all__ = [
+    "Comparison",
+    "algorithms",
+    "choose",
+    "claims_of",
+    "compare",
+    "compile",
+    "doubts",
+    "methods",
+    "solve",
+    "verdicts",
+]
 
 Method = str | AbstractAlgorithm
 Prefer = Literal["seconds", "rounds"]
@@ -29,10 +42,12 @@ class Comparison:
     """Results of every algorithm that applies, beside the central optimum.
 
     results: {algorithm: result}, "central" first. refused: {algorithm: why it does not apply}.
+    inexact: algorithms that are not claimed to end at the optimum.
     """
 
     results: Mapping[str, Result]
     refused: Mapping[str, str]
+    inexact: frozenset[str] = field(default_factory=frozenset)
 
     def __str__(self) -> str:
         lines = [f"{'algorithm':<12} {'status':<12} {'value':>14} {'gap':>10} {'rounds':>8} {'seconds':>9}"]
@@ -65,20 +80,23 @@ def methods() -> Mapping[str, AbstractAlgorithm]:
     return found
 
 
-def compile(model: Model, method: Method = "auto", *, prefer: Prefer = "seconds") -> Plan:
+def compile(
+    model: Model, method: Method = "auto", *, prefer: Prefer = "seconds", channel: Channel | None = None
+) -> Plan:
     """Compiles a model for one algorithm; the plan is solved as often as parameters change.
 
     Args:
         model: agents, couplings, topology.
         method: "auto", "central", an algorithm's name, or an algorithm with its options.
         prefer: what "auto" spares, "seconds" or "rounds".
+        channel: what goes wrong between agents; None leaves an algorithm's own, which is perfect unless set.
 
     Raises:
-        ModelError: the model is wrong, or the algorithm does not apply to it.
+        ModelError: the model is wrong, or the algorithm does not apply to it or to such a channel.
     """
     _check_prefer(prefer)
     compiled = compile_model(model)
-    algorithm, label = _resolve(compiled, method, prefer)
+    algorithm, label = _resolve(compiled, method, prefer, channel)
     return Plan(compiled, algorithm, label)
 
 
@@ -87,8 +105,9 @@ def solve(
     method: Method = "auto",
     *,
     prefer: Prefer = "seconds",
+    channel: Channel | None = None,
     tolerance: float = 1e-4,
-    seed: int = 0,
+    seed: int | None = None,
     max_rounds: int | None = None,
     seconds: float | None = None,
     verify: bool = False,
@@ -100,17 +119,19 @@ def solve(
         model: agents, couplings, topology.
         method: "auto", "central", an algorithm's name, or an algorithm with its options.
         prefer: what "auto" spares, "seconds" or "rounds".
+        channel: what goes wrong between agents: losses, delays, noise, outages, who leaves or joins.
         tolerance: relative, on residuals and on the gap to the lower bound.
-        seed: of whatever an algorithm draws; those of today draw nothing.
+        seed: of the channel's draws, in place of its own.
         max_rounds, seconds: budgets.
         verify: complete the certificate by a central solve.
         progress: called now and then with rounds, primal residual and gap.
 
     Raises:
-        ModelError: the model is wrong, or the algorithm does not apply to it.
+        ModelError: the model is wrong, or the algorithm does not apply to it or to such a channel.
     """
-    del seed
-    result = compile(model, method, prefer=prefer).solve(
+    if channel is not None and seed is not None:
+        channel = replace(channel, seed=seed)
+    result = compile(model, method, prefer=prefer, channel=channel).solve(
         tolerance=tolerance, max_rounds=max_rounds, seconds=seconds, progress=progress
     )
     asked = verify and result.algorithm != "central"
@@ -135,31 +156,66 @@ def verdicts(model: Model | Compiled) -> dict[str, tuple[Verdict, Traffic | None
     return found
 
 
-def choose(properties: Properties, prefer: str) -> tuple[str, str]:
+def choose(properties: Properties, prefer: str, channel: Channel | None = None) -> tuple[str, str]:
     """The algorithm that "auto" takes and the reason.
+
+    Of those that apply, over a channel with faults those go first that are claimed to end at the optimum all the same.
 
     Args:
         properties: of the model.
         prefer: "seconds" or "rounds".
+        channel: what goes wrong between agents.
 
     Raises:
         NotApplicableError: no algorithm applies.
         ModelError: another word for ``prefer``.
     """
     _check_prefer(prefer)
-    applies = {name: kind().verdict(properties) for name, kind in algorithms().items()}
-    if prefer == "rounds" and "dual" in applies and applies["dual"].applies and properties.coupling_rows:
+    applies: dict[str, tuple[int, int, str]] = {}
+    refused: dict[str, str] = {}
+    for name, kind in algorithms().items():
+        verdict = kind().verdict(properties)
+        if not verdict.applies:
+            refused[name] = verdict.reason
+            continue
+        try:
+            over = kind() if channel is None else kind().over(channel)
+        except NotApplicableError as error:
+            refused[name] = str(error)
+            continue
+        doubt = max(doubts(over, channel).values(), default=0)
+        applies[name] = (doubt, kind.rank, verdict.reason)
+    if prefer == "rounds" and "dual" in applies and properties.coupling_rows and not applies["dual"][0]:
         return "dual", "every agent's response to prices is smooth, and accelerated dual ascent needs fewest rounds"
-    if "admm" in applies and applies["admm"].applies:
-        return "admm", applies["admm"].reason
-    for name, verdict in applies.items():
-        if verdict.applies:
-            return name, verdict.reason
-    reasons = "; ".join(f"{name}: {verdict.reason}" for name, verdict in applies.items())
+    if applies:
+        best = min(applies, key=lambda name: applies[name][:2])
+        return best, applies[best][2]
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
     raise NotApplicableError(f"no distributed algorithm applies ({reasons}). Solve with method='central'.")
 
 
-def compare(model: Model, *, tolerance: float = 1e-4) -> Comparison:
+def claims_of(algorithm: AbstractAlgorithm) -> Mapping[str, Claim]:
+    """How an algorithm ends under each fault; one that changes its form over a faulty channel is asked there."""
+    if algorithm.claims:
+        return algorithm.claims
+    try:
+        return algorithm.over(Channel(drop=0.1)).claims
+    except NotApplicableError:
+        return {}
+
+
+def doubts(algorithm: AbstractAlgorithm, channel: Channel | None) -> dict[str, int]:
+    """For each fault of the channel how far from the optimum the algorithm is claimed to end: 0 is at it.
+
+    The perfect channel counts as the fault "ideal".
+    """
+    faults = ("ideal", *(channel.faults if channel is not None else ()))
+    order = ("exact", "ball", "drift", "biased", "open", "diverges")
+    claims = algorithm.claims
+    return {fault: order.index(claims[fault].outcome if fault in claims else "open") for fault in faults if claims}
+
+
+def compare(model: Model, *, tolerance: float = 1e-4, channel: Channel | None = None) -> Comparison:
     """Solves by every algorithm and form that applies and centrally, and verifies each.
 
     A form that an algorithm took by itself is not run twice. Ctrl-C ends the comparison with the results so far.
@@ -167,25 +223,33 @@ def compare(model: Model, *, tolerance: float = 1e-4) -> Comparison:
     Args:
         model: agents, couplings, topology.
         tolerance: relative.
+        channel: what goes wrong between agents; algorithms that need a perfect channel are then refused.
     """
     compiled = compile_model(model)
     results = {"central": Plan(compiled, None, "central").solve(tolerance=tolerance)}
     refused: dict[str, str] = {}
+    inexact: set[str] = set()
     seen: list[AbstractAlgorithm | None] = []
     for name, (verdict, _) in verdicts(compiled).items():
         if not verdict.applies:
             refused[name] = verdict.reason
             continue
-        algorithm, label = _resolve(compiled, name, "seconds")
-        if algorithm in seen:
+        try:
+            algorithm, label = _resolve(compiled, name, "seconds", channel)
+        except NotApplicableError as error:
+            refused[name] = str(error)
+            continue
+        if algorithm in seen or algorithm is None:
             continue
         seen.append(algorithm)
+        if any(doubts(algorithm, channel).values()):
+            inexact.add(name)
         results[name] = Plan(compiled, algorithm, label).solve(tolerance=tolerance)
         if results[name].status is Status.INTERRUPTED:
             break
         if results[name].variables:
             verify_result(results[name])
-    return Comparison(results, refused)
+    return Comparison(results, refused, frozenset(inexact))
 
 
 def _check_prefer(prefer: str) -> None:
@@ -193,8 +257,10 @@ def _check_prefer(prefer: str) -> None:
         raise ModelError(f'prefer must be "seconds" or "rounds", got {prefer!r}.')
 
 
-def _resolve(compiled: Compiled, method: Method, prefer: str) -> tuple[AbstractAlgorithm | None, str]:
-    """The algorithm object and its name, settled for the model.
+def _resolve(
+    compiled: Compiled, method: Method, prefer: str, channel: Channel | None = None
+) -> tuple[AbstractAlgorithm | None, str]:
+    """The algorithm object and its name, settled for the model and the channel.
 
     Raises:
         UnknownNameError: no algorithm of this name.
@@ -205,7 +271,7 @@ def _resolve(compiled: Compiled, method: Method, prefer: str) -> tuple[AbstractA
     elif method == "central":
         return None, "central"
     else:
-        name = _chosen(compiled, prefer) if method == "auto" else method
+        name = _chosen(compiled, prefer, channel) if method == "auto" else method
         if name not in methods():
             known = ", ".join(["auto", "central", *methods()])
             raise UnknownNameError(f"no algorithm {method!r}; there are {known}.")
@@ -217,15 +283,16 @@ def _resolve(compiled: Compiled, method: Method, prefer: str) -> tuple[AbstractA
             f"{label!r} does not apply to model {compiled.model.name!r}: {verdict.reason}. "
             "gridmodel.explain(model) lists those that do."
         )
-    return algorithm.settled(facts), label
+    settled = algorithm.settled(facts)
+    return settled if channel is None else settled.over(channel), label
 
 
-def _chosen(compiled: Compiled, prefer: str) -> str:
+def _chosen(compiled: Compiled, prefer: str, channel: Channel | None) -> str:
     """What "auto" takes; curvature is looked for only where the choice rests on it."""
     try:
-        quick = choose(compiled.structure, "seconds")[0]
+        quick = choose(compiled.structure, "seconds", channel)[0]
     except NotApplicableError:
         quick = None
     if quick is not None and prefer == "seconds" and not algorithms()[quick].needs_curvature:
         return quick
-    return choose(compiled.properties, prefer)[0]
+    return choose(compiled.properties, prefer, channel)[0]

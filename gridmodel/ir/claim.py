@@ -39,7 +39,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Reveal:
-    """What an agent shows of itself: ``what`` (e.g. "gradient"), ``to`` ("neighbours", "coordinator"), and how often."""
+    """What an agent shows of itself: ``what`` (e.g. "gradient"), ``to`` "neighbours" or the "coordinator", and when."""
 
     what: str
     to: str

@@ -24,7 +24,8 @@ class Links:
 
     nodes: names, length N. sender, receiver: shape (E,). directed: whether the graph was given as a directed one;
     else every edge has its opposite. present: for a graph that varies with time, which edges exist in round k,
-    row k modulo its length, shape (periods, E); None where all always do.
+    row k modulo its length, shape (periods, E); None where all always do. place: the position of each node in the
+    user's graph, which orders the rows of the user's matrices, shape (N,); None where it is the order of ``nodes``.
     """
 
     nodes: Sequence[str]
@@ -32,14 +33,33 @@ class Links:
     receiver: Ints
     directed: bool = False
     present: Flags | None = None
+    place: Ints | None = None
 
     @classmethod
     def build(cls, nodes: Sequence[str], sender: Ints, receiver: Ints, directed: bool = False,
-              present: Flags | None = None) -> Links:  # fmt: skip
+              present: Flags | None = None, place: Ints | None = None) -> Links:  # fmt: skip
         """Sorts the edges."""
         order = np.lexsort((sender, receiver))
         kept = None if present is None else np.ascontiguousarray(present[:, order])
-        return cls(nodes, np.asarray(sender, np.intp)[order], np.asarray(receiver, np.intp)[order], directed, kept)
+        ends = np.asarray(sender, np.intp)[order], np.asarray(receiver, np.intp)[order]
+        return cls(nodes, *ends, directed, kept, place)
+
+    def reordered(self, nodes: Sequence[str]) -> Links:
+        """The same edges with the nodes in another order; ``place`` still tells where the user's graph has each.
+
+        Args:
+            nodes: the same names, each once.
+        """
+        place = {name: k for k, name in enumerate(nodes)}
+        to = np.array([place[name] for name in self.nodes], dtype=np.intp)
+        origin = np.empty(self.size, dtype=np.intp)
+        origin[to] = self.origin
+        return Links.build(nodes, to[self.sender], to[self.receiver], self.directed, self.present, origin)
+
+    @property
+    def origin(self) -> Ints:
+        """The position of each node in the user's graph, shape (N,)."""
+        return np.arange(self.size, dtype=np.intp) if self.place is None else self.place
 
     @property
     def size(self) -> int:
@@ -83,9 +103,22 @@ class Links:
     def components(self) -> tuple[int, Ints]:
         """Number of components (strong ones of a directed graph), and the component of each node."""
         graph = self.matrix(np.ones(self.edges))
-        kind = "strong" if self.directed else "weak"
-        count, label = connected_components(graph, directed=self.directed, connection=kind)
+        count, label = connected_components(graph, directed=self.directed, connection="strong")
         return int(count), np.asarray(label, dtype=np.intp)
+
+    @property
+    def parts(self) -> list[list[str]]:
+        """The names in each component, sorted."""
+        count, label = self.components
+        names: list[list[str]] = [[] for _ in range(count)]
+        for name, part in zip(self.nodes, label, strict=True):
+            names[part].append(name)
+        return sorted(sorted(part, key=str) for part in names)
+
+    @cached_property
+    def symmetric(self) -> bool:
+        """Whether every edge has one back."""
+        return bool((self.opposite >= 0).all())
 
     @property
     def connected(self) -> bool:

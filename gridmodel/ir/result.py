@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridmodel.errors import UnknownNameError
+from gridmodel.ir.claim import Reveal
 
 __all__ = ["Certificate", "Result", "Seconds", "Status", "Trace"]
 
@@ -126,6 +127,8 @@ class Trace:
 
     rounds, value, bound, primal, dual, seconds: shape (checks,); a missing bound is NaN.
     prices: shape (checks, rows kept); rows: which coupling rows those are.
+    states: of an algorithm over a topology, the first of the numbers on which agents are to agree, as each holds it,
+        shape (checks, agents kept); agents: who those are.
     """
 
     rounds: Floats
@@ -136,6 +139,8 @@ class Trace:
     seconds: Floats
     prices: Floats
     rows: NDArray[np.intp]
+    states: Floats | None = None
+    agents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,6 +160,9 @@ class Result:
     price is the rise of the optimal cost per unit rise of the coupling's side without variables.
     rounds, messages, bytes: what was exchanged. certificate: the proof; ``gm.verify`` completes it.
     culprit: the agent or coupling that makes the model infeasible or unbounded, where one was found.
+    absent: agents that were not there at the end (they left, or had not come); value and certificate are of the others,
+        and their own variables are NaN.
+    reveals: what an agent showed of itself. channel: the faults of the run, None for a perfect one.
     """
 
     model_name: str
@@ -172,9 +180,12 @@ class Result:
     bytes: int = 0
     seconds: Seconds = field(default_factory=Seconds)
     culprit: str | None = None
+    absent: tuple[str, ...] = ()
     units: Mapping[str, str | None] = field(default_factory=dict)
     currency: str = "cost"
     coupling_rows: Mapping[int, str] = field(default_factory=dict)
+    reveals: tuple[Reveal, ...] = ()
+    channel: Any = None
     model: Any = field(default=None, repr=False)
     state: Any = field(default=None, repr=False)
 

@@ -110,28 +110,30 @@ class Model:
         if not isinstance(first, str):
             self._chain("agree", [first, *others])
             return
-        members: list[cp.Expression] = []
-        for party in self.agents:
-            variable = party.variables.get(first)
-            if variable is None:
-                continue
-            rows = [variable] if party.size is None else [variable[i] for i in range(party.size)]
-            members.extend(rows)
-        if len(members) < 2:
-            raise UnknownNameError(
-                f"agree({first!r}) needs two agents with a variable of this name, found {len(members)}."
-            )
-        self._chain(first, members)
+        having = [party for party in self.agents if first in party.variables]
+        count = sum(party.size or 1 for party in having)
+        if count < 2:
+            raise UnknownNameError(f"agree({first!r}) needs two agents with a variable of this name, found {count}.")
+        ends = [party.variables[first] if party.size is None else party.variables[first][0] for party in having]
+        self._same_shape(first, ends)
+        for party in having:
+            if party.size is not None and party.size > 1:
+                rows = party.variables[first]
+                self.couple(rows[:-1] == rows[1:], name=f"{first}: along {party.name}")
+        if len(ends) > 1:
+            self._chain(first, ends)
 
     def connect(self, graph: Any, coordinator: bool = True) -> None:
         """Sets the topology: which agents may talk to each other.
 
         Args:
-            graph: an undirected networkx graph whose nodes are the agents' names (``home[17]`` in a fleet).
+            graph: a networkx graph whose nodes are the agents' names (``home[17]`` in a fleet), directed where edges
+                carry messages one way only; or a sequence of such graphs, round k using graph k modulo their number;
+                or a ``Topology``.
             coordinator: False forbids algorithms in which all agents report to one place.
 
         Raises:
-            TopologyError: nodes that are no agents, missing agents, loops, or a directed graph.
+            TopologyError: no graph, nodes that are no agents, missing agents, self-loops or parallel edges.
         """
         names = [label for party in self.agents for label in party.labels()]
         self.topology = Topology.over(graph, names, coordinator)
@@ -161,11 +163,15 @@ class Model:
         return self._parties[name]
 
     def _chain(self, label: str, members: list[cp.Expression]) -> None:
+        self._same_shape(label, members)
+        for left, right in pairwise(members):
+            self.couple(left == right, name=f"{label}: {left} = {right}")
+
+    @staticmethod
+    def _same_shape(label: str, members: list[cp.Expression]) -> None:
         shapes = {member.shape for member in members}
         if len(shapes) != 1:
             raise ShapeError(f"agree({label!r}): shapes differ: {sorted(shapes)}; all members must have one shape.")
-        for left, right in pairwise(members):
-            self.couple(left == right, name=f"{label}: {left} = {right}")
 
     def _free(self, name: str) -> str:
         if not isinstance(name, str) or not name:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from gridmodel.ir.links import Links
 from gridmodel.ir.stack import Stack
 from gridmodel.language.topology import Topology
@@ -21,7 +19,4 @@ def links_of(topology: Topology | None, stacks: Sequence[Stack]) -> Links | None
     names = [label for stack in stacks for label in stack.labels]
     if topology is None or len(names) != len(topology.links.nodes):
         return None
-    links = topology.links
-    place = {name: k for k, name in enumerate(names)}
-    at = np.array([place[name] for name in links.nodes], dtype=np.intp)
-    return Links.build(names, at[links.sender], at[links.receiver], links.directed, links.present)
+    return topology.links.reordered(names)

@@ -65,11 +65,11 @@ def _network(links: Links | None) -> NetworkFacts | None:
 
 def _shared(problem: Separable) -> SharedFacts:
     try:
-        numbers = agreed_columns(problem)[0].shape[1]
+        columns = agreed_columns(problem)
     except NotApplicableError as error:
         return SharedFacts(0, refusal=str(error))
-    why = ((stack.labels[0], roughness(stack, numbers)) for stack in problem.stacks)
-    return SharedFacts(numbers, rough=next((f"{who} {text}" for who, text in why if text), None))
+    why = ((stack.labels[0], roughness(stack, own)) for stack, own in zip(problem.stacks, columns, strict=True))
+    return SharedFacts(columns[0].shape[1], rough=next((f"{who} {text}" for who, text in why if text), None))
 
 
 def _block(stack: Stack, curvature: bool) -> BlockFacts:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from gridmodel.errors import NotApplicableError
+from gridmodel.ir.claim import FAULTS, Claim, Reveal
 from gridmodel.ir.properties import BlockFacts, Properties, RowFacts, Traffic, Verdict
 from gridmodel.report.text import columns, size
 from gridmodel.units import per
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Group
 
     from gridmodel.language.model import Model
+    from gridmodel.runtime.channel import Channel
 
 __all__ = ["Explanation", "explain"]
 
@@ -31,6 +33,8 @@ class Explanation:
     model: its name. currency: unit label of the cost.
     verdicts: whether each algorithm applies, and why. traffic: what a round of it sends, None where it sends nothing.
     choice, reason: what "auto" picks. units: the unit of each coupling, where it has one.
+    claims: how each algorithm that applies ends under each fault. reveals: what an agent shows of itself under it.
+    channel: the faults that were asked about; warnings: which algorithms go wrong under them.
     """
 
     model: str
@@ -41,6 +45,10 @@ class Explanation:
     reason: str
     currency: str = "cost"
     units: Mapping[str, str | None] = field(default_factory=dict)
+    claims: Mapping[str, Mapping[str, Claim]] = field(default_factory=dict)
+    reveals: Mapping[str, tuple[Reveal, ...]] = field(default_factory=dict)
+    channel: Channel | None = None
+    warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         parts = [self._head()]
@@ -77,8 +85,10 @@ class Explanation:
         if p.components is None:
             lines.append("topology: none given")
         else:
-            state = "connected" if p.components == 1 else f"{p.components} separate parts"
-            lines.append(f"topology: {state}; a coordinator is {'permitted' if p.coordinator else 'forbidden'}")
+            lines.append(f"topology: {_network(p)}; a coordinator is {'permitted' if p.coordinator else 'forbidden'}")
+        if p.shared is not None and p.shared.numbers:
+            rough = "smooth" if p.shared.rough is None else f"not smooth ({p.shared.rough})"
+            lines.append(f"all agents share {_count(p.shared.numbers, 'number')}; their costs are {rough}")
         if p.strangers:
             lines.append(f"share a row of two but no edge: {_pairs(p.strangers)}")
         if p.step_norm is None:
@@ -96,10 +106,38 @@ class Explanation:
             header = ("algorithm", "messages a round", "bytes a round", "why")
             rows = [(name, *_sent(traffic), reason) for name, traffic, reason in applies]
             tables.append(("algorithms that apply", [header, *rows], (1, 2)))
+        tables += self._fault_tables()
+        shown = [(name, r.what, r.to, r.when) for name, every in self.reveals.items() for r in every]
+        if shown:
+            tables.append(("what an agent shows", [("algorithm", "what", "to", "when"), *shown], ()))
         refused = [(name, v.reason) for name, v in self.verdicts.items() if not v.applies]
         if refused:
             tables.append(("algorithms that do not apply", [("algorithm", "why not"), *refused], ()))
         return tables
+
+    def _fault_tables(self) -> list[_Section]:
+        """How algorithms end under faults, and on what conditions."""
+        if not self.claims:
+            return []
+        faults = FAULTS if self.channel is None else ("ideal", *self.channel.faults)
+        rows, notes = [("algorithm", *faults)], []
+        for name, claims in self.claims.items():
+            cells = []
+            for fault in faults:
+                claim = claims.get(fault)
+                if claim is None:
+                    cells.append("not claimed")
+                    continue
+                plain = str(replace(claim, condition=""))
+                if claim.condition:
+                    notes.append((name, fault, claim.condition))
+                cells.append(plain + "*" * bool(claim.condition))
+            rows.append((name, *cells))
+        title = "where algorithms end under faults of the channel (errors: of the reference problem, of size 1)"
+        found: list[_Section] = [(title, rows, ())]
+        if notes:
+            found.append(("* on condition", [("algorithm", "fault", "condition"), *notes], ()))
+        return found
 
     def _coupling_rows(self) -> list[tuple[str, ...]]:
         facts = self.properties.couplings
@@ -115,28 +153,32 @@ class Explanation:
         return (fact.name, fact.kind, fact.sense, str(fact.rows), agents, unit or "-", per(self.currency, unit))
 
     def _tail(self) -> str:
-        return f"auto picks {self.choice}: {self.reason}"
+        warnings = [f"warning: {warning}" for warning in self.warnings]
+        return "\n".join([*warnings, f"auto picks {self.choice}: {self.reason}"])
 
 
-def explain(model: Model, prefer: str = "seconds") -> Explanation:
+def explain(model: Model, prefer: str = "seconds", channel: Channel | None = None) -> Explanation:
     """The structure of a model, the algorithms that apply, why the others do not, and what a round costs.
 
     Args:
         model: any model.
         prefer: what is scarce, "seconds" or "rounds"; decides what "auto" picks.
+        channel: faults to warn about; None shows the claims for all of them.
 
     Raises:
         ModelError: the model is wrong before any solving.
     """
     from gridmodel.compile import compile_model
-    from gridmodel.solve import choose, verdicts
+    from gridmodel.solve import choose, claims_of, methods, verdicts
 
     compiled = compile_model(model)
     found = verdicts(compiled)
     try:
-        choice, reason = choose(compiled.properties, prefer)
+        choice, reason = choose(compiled.properties, prefer, channel)
     except NotApplicableError as error:
         choice, reason = "nothing", str(error)
+    applying = {name: methods()[name] for name, (verdict, _) in found.items() if verdict.applies}
+    claims = {name: claims_of(algorithm) for name, algorithm in applying.items()}
     return Explanation(
         model=model.name,
         properties=compiled.properties,
@@ -146,7 +188,38 @@ def explain(model: Model, prefer: str = "seconds") -> Explanation:
         reason=reason,
         currency=model.currency,
         units={coupling.name: coupling.unit for coupling in model.couplings},
+        claims={name: claim for name, claim in claims.items() if claim},
+        reveals={name: algorithm.reveals for name, algorithm in applying.items() if algorithm.reveals},
+        channel=channel,
+        warnings=() if channel is None else tuple(_warnings(claims, channel)),
     )
+
+
+def _warnings(claims: Mapping[str, Mapping[str, Claim]], channel: Channel) -> Iterator[str]:
+    """One sentence for each algorithm that does not end at the optimum under the channel's faults."""
+    for name, own in claims.items():
+        if not own:
+            if not channel.is_ideal:
+                yield f"{name} runs over a perfect channel only"
+            continue
+        for fault in ("ideal", *channel.faults):
+            claim = own.get(fault)
+            if claim is None or claim.outcome == "open":
+                yield f"nothing is claimed of {name} under {fault}"
+            elif not claim.exact:
+                yield f"{name} does not reach the optimum under {fault}: {claim}"
+                break
+    if len(channel.faults) > 1:
+        yield "claims are for one fault at a time; of several at once the certificate tells"
+
+
+def _network(p: Properties) -> str:
+    state = "connected" if p.components == 1 else f"{p.components} separate parts"
+    if p.network is None:
+        return state
+    links = p.network.edges if p.network.directed else p.network.edges // 2
+    kind = "one-way or two-way links" if p.network.directed else "links"
+    return f"{p.network.agents} agents, {links} {kind}{', varying with time' if p.network.varies else ''}, {state}"
 
 
 def _block_rows(blocks: tuple[BlockFacts, ...]) -> list[tuple[str, ...]]:

@@ -9,47 +9,56 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridmodel.ir.result import Result, Trace
+from gridmodel.report.style import COLORS, FORMATS, INK, dress, legend, literal, rounds_axis
 from gridmodel.units import per
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
 
-__all__ = ["FORMATS", "plot"]
+    from gridmodel.solve import Comparison
 
-FORMATS = (".png", ".pdf", ".svg", ".jpg")
-"""File endings that ``plot`` knows."""
+__all__ = ["FORMATS", "convergence", "plot"]
 
 Floats = NDArray[np.float64]
 
-_INK = "#333333"
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _NAMED = 6
 _BARS = 16
 
 
-def plot(result: Result, path: str | Path) -> None:
+def plot(result: Result | Comparison, path: str | Path) -> None:
     """Writes residuals and gap against rounds, prices against rounds, and the final prices.
 
+    A result of an algorithm over a topology shows the graph with what agents hold, at the start, on the way and at
+    the end, and what each agent holds against rounds; a comparison shows the error of all algorithms against rounds.
     Prices of different units get axes of their own. A result without history (e.g. the centralized optimum) gets
     the final prices alone; a result of an optimal power flow shows the prices of its buses as the final ones.
 
     Args:
-        result: any result.
+        result: any result, or a comparison.
         path: where to write; the ending chooses the format, one of ``FORMATS``.
     """
     from matplotlib.figure import Figure
 
+    from gridmodel.report.plot_network import draw_comparison, draw_states
+    from gridmodel.solve import Comparison
+
+    if isinstance(result, Comparison):
+        draw_comparison(result).savefig(Path(path))
+        return
+    if result.trace is not None and result.trace.states is not None and len(result.trace.rounds):
+        draw_states(result, _title(result)).savefig(Path(path))
+        return
     trace = result.trace if result.trace is not None and len(result.trace.rounds) else None
     groups = _groups(result)
     figure = Figure(figsize=(15.0, 4.8) if trace else (6.5, 4.8), layout="constrained", dpi=120)
     columns = list(figure.subfigures(1, 3 if trace else 1, squeeze=False)[0])
     if trace is not None:
-        _convergence(columns[0].subplots(), result, trace)
+        convergence(columns[0].subplots(), result, trace)
         for axes, (unit, names) in _axes(columns[1], groups, "Prices on the way"):
             _history(axes, trace, [result.coupling_rows.get(int(row)) for row in trace.rows], names)
             axes.set(xlabel="rounds", ylabel=unit)
-            _rounds(axes, trace)
+            rounds_axis(axes, float(trace.rounds[-1]))
             _not_too_close(axes)
     buses = _bus_prices(result)
     if buses:
@@ -57,12 +66,7 @@ def plot(result: Result, path: str | Path) -> None:
     else:
         for axes, (unit, names) in _axes(columns[-1], groups, "Final prices"):
             _final(axes, {name: np.ravel(result.price[name]) for name in names}, unit)
-    for axes in figure.axes:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(True, color="#dddddd", linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.title.set_fontsize(11)
-    figure.suptitle(_title(result), fontsize=13, color=_INK)
+    dress(figure, _title(result))
     figure.savefig(Path(path))
 
 
@@ -70,7 +74,7 @@ def _title(result: Result) -> str:
     title = f"{result.model_name}: {result.algorithm}, {result.status.value}"
     if np.isfinite(result.value):
         title += f", cost {result.value:.6g}" + ("" if result.currency == "cost" else f" {result.currency}")
-    return _literal(title)
+    return literal(title)
 
 
 def _groups(result: Result) -> dict[str, list[str]]:
@@ -88,7 +92,7 @@ def _axes(column: SubFigure, groups: dict[str, list[str]], title: str) -> list[t
     axes = list(column.subplots(max(len(groups), 1), 1, squeeze=False)[:, 0])
     axes[0].set_title(title)
     if not groups:
-        axes[0].text(0.5, 0.5, "no prices", ha="center", va="center", transform=axes[0].transAxes, color=_INK)
+        axes[0].text(0.5, 0.5, "no prices", ha="center", va="center", transform=axes[0].transAxes, color=INK)
         axes[0].set_xticks([])
         axes[0].set_yticks([])
     return list(zip(axes, groups.items(), strict=False))
@@ -105,24 +109,24 @@ def _bus_prices(result: Result) -> dict[str, tuple[Any, Any]]:
     return {area: (numbers, np.ravel(price)) for area, (numbers, price) in found.items() if price is not None}
 
 
-def _convergence(axes: Axes, result: Result, trace: Trace) -> None:
+def convergence(axes: Axes, result: Result, trace: Trace) -> None:
     size = np.abs(trace.value) if result.certificate is None else result.certificate.size
     with np.errstate(invalid="ignore", divide="ignore"):
         gap = np.abs(trace.value - trace.bound) / size  # below zero while infeasible, which a log axis cannot show
     curves = [("primal residual", trace.primal), ("dual residual", trace.dual), ("gap to the lower bound", gap)]
     drawn = False
-    for (label, values), color, width in zip(curves, _COLORS, (3.0, 1.5, 1.5), strict=False):
+    for (label, values), color, width in zip(curves, COLORS, (3.0, 1.5, 1.5), strict=False):
         shown = np.where(np.isfinite(values) & (values > 0), values, np.nan)
         if np.isfinite(shown).any():
             style: dict[str, Any] = {"linewidth": width, "marker": _marker(trace), "markersize": 2 + width}
             axes.semilogy(trace.rounds, shown, label=label, color=color, **style)
             drawn = True
     if result.certificate is not None:
-        axes.axhline(result.certificate.tolerance, color=_INK, linestyle="--", linewidth=1, label="tolerance")
+        axes.axhline(result.certificate.tolerance, color=INK, linestyle="--", linewidth=1, label="tolerance")
     axes.set(title="Convergence", xlabel="rounds", ylabel="relative size")
-    _rounds(axes, trace)
+    rounds_axis(axes, float(trace.rounds[-1]))
     if drawn:
-        _legend(axes)
+        legend(axes)
 
 
 def _history(axes: Axes, trace: Trace, rows: list[str | None], names: list[str]) -> None:
@@ -132,21 +136,21 @@ def _history(axes: Axes, trace: Trace, rows: list[str | None], names: list[str])
         axes.plot(
             trace.rounds,
             trace.prices[:, own],
-            color=_COLORS[0],
+            color=COLORS[0],
             linewidth=0.8,
             alpha=0.4,
             marker=_single(trace),
             markersize=3.5,
         )
         return
-    for name, color in zip(names, _COLORS, strict=False):
+    for name, color in zip(names, COLORS, strict=False):
         own = [k for k, other in enumerate(rows) if other == name]
         style: dict[str, Any] = {"linewidth": 1.2, "alpha": 0.85, "marker": _single(trace), "markersize": 3.5}
         lines = axes.plot(trace.rounds, trace.prices[:, own], color=color, **style)
         if lines:
-            lines[0].set_label(_literal(name))
+            lines[0].set_label(literal(name))
     if len(names) == 1:
-        _legend(axes)
+        legend(axes)
     else:  # the lines may fill the field, so the names stand beside it
         axes.legend(fontsize=8, edgecolor="none", loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.0)
 
@@ -162,7 +166,7 @@ def _final(axes: Axes, prices: dict[str, Floats], unit: str) -> None:
         _bars(axes, scalars)
         axes.set_xlabel(unit)
     else:
-        axes.plot(np.arange(1, len(scalars) + 1), list(scalars.values()), "o", color=_COLORS[0], markersize=3)
+        axes.plot(np.arange(1, len(scalars) + 1), list(scalars.values()), "o", color=COLORS[0], markersize=3)
         axes.set(xlabel="coupling, in the order of declaration", ylabel=unit)
 
 
@@ -170,22 +174,14 @@ def _dots(axes: Axes, buses: dict[str, tuple[Any, Any]], unit: str) -> None:
     every = np.sort(np.concatenate([numbers for numbers, _ in buses.values()]))
     gaps = every[-1] > 2 * every.size  # numbers with wide gaps would squeeze the buses into corners
     for rank, (area, (numbers, prices)) in enumerate(buses.items()):
-        color = _COLORS[rank % len(_COLORS)]
+        color = COLORS[rank % len(COLORS)]
         at = np.searchsorted(every, numbers) + 1 if gaps else numbers
-        axes.plot(at, prices, "o", color=color, markersize=3.5, label=_literal(area) if rank < _NAMED else None)
+        axes.plot(at, prices, "o", color=color, markersize=3.5, label=literal(area) if rank < _NAMED else None)
     place = "bus, counted by rising number" if gaps else "bus"
     axes.set(title="Locational marginal prices", xlabel=place, ylabel=unit)
     axes.margins(y=0.15)
     _not_too_close(axes)
-    _legend(axes)
-
-
-def _rounds(axes: Axes, trace: Trace) -> None:
-    """Whole numbers of rounds, from none to the last."""
-    from matplotlib.ticker import MaxNLocator
-
-    axes.set_xlim(0.0, 1.03 * float(trace.rounds[-1]))
-    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10], integer=True))
+    legend(axes)
 
 
 def _not_too_close(axes: Axes) -> None:
@@ -199,33 +195,29 @@ def _not_too_close(axes: Axes) -> None:
 
 def _lines(axes: Axes, vectors: dict[str, Floats], scalars: dict[str, float]) -> None:
     for rank, (name, values) in enumerate(vectors.items()):
-        color = _COLORS[rank % len(_COLORS)]
+        color = COLORS[rank % len(COLORS)]
         entries = np.arange(1, len(values) + 1)
-        label = _literal(name) if rank < _NAMED else None
+        label = literal(name) if rank < _NAMED else None
         axes.plot(entries, values, "o-", color=color, label=label, markersize=3, linewidth=1.2)
     for rank, (name, value) in enumerate(list(scalars.items())[:_NAMED]):
-        axes.axhline(value, linestyle=":", color=_COLORS[(len(vectors) + rank) % len(_COLORS)], label=_literal(name))
-    _legend(axes)
+        axes.axhline(value, linestyle=":", color=COLORS[(len(vectors) + rank) % len(COLORS)], label=literal(name))
+    legend(axes)
 
 
 def _bars(axes: Axes, scalars: dict[str, float]) -> None:
     at = np.arange(len(scalars))
     values = list(scalars.values())
-    bars = axes.barh(at, values, color=_COLORS[0], height=min(0.6, 0.2 * len(scalars)))
-    axes.bar_label(bars, fmt="%.4g", padding=3, fontsize=9, color=_INK)
-    axes.set_yticks(at, [_literal(name if len(name) <= 24 else f"{name[:22]}...") for name in scalars])
+    bars = axes.barh(at, values, color=COLORS[0], height=min(0.6, 0.2 * len(scalars)))
+    axes.bar_label(bars, fmt="%.4g", padding=3, fontsize=9, color=INK)
+    axes.set_yticks(at, [literal(name if len(name) <= 24 else f"{name[:22]}...") for name in scalars])
     axes.set_ylim(len(scalars) - 0.4, -0.6)
-    axes.axvline(0, color=_INK, linewidth=0.8)
+    axes.axvline(0, color=INK, linewidth=0.8)
     axes.margins(x=0.18)
     axes.tick_params(axis="y", length=0)
 
 
 def _price_label(result: Result, unit: str | None) -> str:
-    return f"price in {_literal(per(result.currency, unit))}"
-
-
-def _legend(axes: Axes) -> None:
-    axes.legend(fontsize=9, framealpha=0.85, edgecolor="none")
+    return f"price in {literal(per(result.currency, unit))}"
 
 
 def _marker(trace: Trace) -> Any:
@@ -235,8 +227,3 @@ def _marker(trace: Trace) -> Any:
 def _single(trace: Trace) -> str:
     """The marker of prices: a single check draws no line."""
     return "o" if len(trace.rounds) == 1 else ""
-
-
-def _literal(text: str) -> str:
-    """Text in which matplotlib sees no mathematics."""
-    return text.replace("$", r"\$")

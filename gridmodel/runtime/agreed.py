@@ -10,6 +10,7 @@ from scipy.sparse.csgraph import connected_components
 from gridmodel.errors import NotApplicableError
 from gridmodel.ir.separable import Separable
 from gridmodel.ir.stack import Stack
+from gridmodel.runtime.reduced import reduce
 
 __all__ = ["agreed_columns", "all_agreements", "roughness"]
 
@@ -60,14 +61,16 @@ def agreed_columns(problem: Separable) -> list[Ints]:
     return out
 
 
-def roughness(stack: Stack, shared: int) -> str | None:
-    """Why the blocks' cost is no smooth function of the ``shared`` agreed numbers alone; None where it is."""
-    if not (np.isneginf(stack.lower).all() and np.isposinf(stack.upper).all()):
-        return "has bounds"
-    if stack.A.shape[0]:
-        return "has limits of its own"
+def roughness(stack: Stack, columns: Ints) -> str | None:
+    """Why the blocks' cost is no quadratic of the agreed columns alone; None where it is.
+
+    Args:
+        columns: the agreed columns, shape (N, d).
+    """
     if stack.cones:
         return f"has {stack.cones}"
-    if stack.columns != shared:
-        return "has variables besides the agreed ones"
+    if np.isfinite(stack.lower).any() or np.isfinite(stack.upper).any():
+        return "has bounds or inequalities"
+    if reduce(stack, columns) is None:
+        return "has equations of its own that hold its agreed numbers, or too many variables besides them"
     return None

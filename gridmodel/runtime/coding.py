@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,7 @@ __all__ = ["Coder"]
 Floats = NDArray[np.float64]
 
 
+@final
 class Coder:
     """Rounds what one stream sends, row by row (a row is a node's or an edge's packet).
 
@@ -26,14 +29,19 @@ class Coder:
         self._replica: Floats | None = None
 
     @property
-    def bytes_of_number(self) -> float:
-        """Bytes a number takes."""
-        return 8.0 if self._bits is None else self._bits / 8
+    def exact(self) -> bool:
+        """Whether numbers are sent whole."""
+        return self._bits is None
 
     @property
-    def bytes_of_packet(self) -> float:
-        """Bytes that a packet takes besides its numbers: the scale of its levels."""
-        return 8.0 if self._bits is not None and self._difference else 0.0
+    def bits_of_number(self) -> int:
+        """Bits a number takes."""
+        return 64 if self._bits is None else int(self._bits)
+
+    @property
+    def bits_of_scale(self) -> int:
+        """Bits that a quantity takes besides its numbers: the scale of its levels."""
+        return 64 if self._bits is not None and self._difference else 0
 
     def __call__(self, values: Floats) -> Floats:
         """What the receiver reads, shape as ``values`` (rows, numbers)."""
@@ -45,10 +53,16 @@ class Coder:
             self._replica = np.zeros_like(values)
         rest = values - self._replica
         scale = np.abs(rest).max(axis=1, keepdims=True, initial=0.0)
-        self._replica = self._replica + _rounded(rest, np.where(scale > 0, scale, 1.0), self._bits)
+        self._replica = self._replica + _rounded(rest, np.where(scale > 0, scale, 1.0), self._bits) * (scale > 0)
         return self._replica
 
 
 def _rounded(values: Floats, span: Floats | float, bits: int) -> Floats:
     step = 2 * span / (2**bits - 1)
-    return np.asarray(np.clip(np.rint((values + span) / step), 0, 2**bits - 1) * step - span)
+    out = values + span
+    out /= step
+    np.rint(out, out=out)
+    np.clip(out, 0, 2**bits - 1, out=out)
+    out *= step
+    out -= span
+    return out

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridmodel.errors import NotApplicableError
+from gridmodel.ir.claim import Claim, Reveal
 from gridmodel.ir.properties import Properties, Traffic, Verdict
 from gridmodel.ir.separable import Separable
 from gridmodel.runtime.channel import Channel
@@ -49,6 +50,12 @@ class AbstractAlgorithm(abc.ABC):
     name: ClassVar[str]
     needs_curvature: ClassVar[bool] = False
     """Whether the verdict asks how blocks respond to prices."""
+    rank: ClassVar[int] = 50
+    """Among algorithms that apply and are equally sure, "auto" takes the one of the least rank."""
+    claims: ClassVar[Mapping[str, Claim]] = {}
+    """How it ends under each fault of a channel; empty where it runs over a perfect channel only."""
+    reveals: ClassVar[tuple[Reveal, ...]] = ()
+    """What an agent shows of itself, to whom."""
 
     @abc.abstractmethod
     def verdict(self, properties: Properties) -> Verdict:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, final
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridmodel.errors import NotApplicableError
-from gridmodel.ir.claim import Claim, Reveal
+from gridmodel.ir.links import Links
 from gridmodel.ir.properties import Traffic
 from gridmodel.ir.separable import Separable
 from gridmodel.runtime.channel import Channel
@@ -46,13 +45,12 @@ class Conserved:
 class AbstractNetworked(AbstractAlgorithm):
     """An algorithm over the topology; a subclass is a frozen dataclass with the field ``channel``.
 
-    claims: how it ends under each fault. reveals: what an agent shows to whom.
+    masks: whether it starts from values of which only the sum counts, which ``channel.mask`` can hide.
     rests: why the iterates may come to rest beside the optimum; empty where they do not.
     """
 
-    claims: ClassVar[Mapping[str, Claim]]
-    reveals: ClassVar[tuple[Reveal, ...]]
     rests: ClassVar[str] = ""
+    masks: ClassVar[bool] = False
 
     channel: Channel
 
@@ -68,9 +66,17 @@ class AbstractNetworked(AbstractAlgorithm):
         Raises:
             NotApplicableError: the model has no topology.
         """
-        if problem.links is None:
-            raise NotApplicableError(f"{self.name} runs over a topology, and the model has none; call model.connect(graph).")
-        return self.begin(problem, Network(problem.links, self.channel), warm, tolerance)
+        if self.channel.mask is not None and not self.masks:
+            raise NotApplicableError(
+                f"{self.name} starts from nothing that random shares could hide; mask= is for averaging, "
+                "gradient-tracking, push-pull and tan-yang-xu. Leave it out, or use privacy=gridmodel.Gaussian(...)."
+            )
+        links = self.links(problem)
+        if links is None:
+            raise NotApplicableError(
+                f"{self.name} runs over a topology, and the model has none; call model.connect(graph)."
+            )
+        return self.begin(problem, Network(links, self.channel), warm, tolerance)
 
     @final
     def step(self, state: Any) -> Any:
@@ -82,6 +88,10 @@ class AbstractNetworked(AbstractAlgorithm):
         for node in network.fates.joined:
             state = self.join(state, node)
         return self.round(state)
+
+    def links(self, problem: Separable) -> Links | None:
+        """Who talks to whom: the topology; algorithms with a coordinator put a star in its place."""
+        return problem.links
 
     @abc.abstractmethod
     def begin(self, problem: Separable, network: Network, warm: Iterate | None, tolerance: float) -> Any:

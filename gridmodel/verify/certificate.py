@@ -13,6 +13,7 @@ from gridmodel.errors import ModelError
 from gridmodel.ir.result import Certificate, Result, Status
 from gridmodel.runtime.judgement import Judgement
 from gridmodel.verify.central import Central, solve_central
+from gridmodel.verify.present import without_absent
 
 __all__ = ["certificate_of", "complete", "verify"]
 
@@ -52,7 +53,7 @@ def verify(result: Result) -> Certificate:
     if result.model is None:
         raise ModelError("the result carries no model; verify(...) needs one that gridmodel.solve returned.")
     start = time.perf_counter()
-    central = solve_central(result.model)
+    central = without_absent(result) if result.absent else solve_central(result.model)
     base = result.certificate or Certificate(0.0, result.value, 1.0, np.inf, np.inf, np.inf)
     done = complete(base, result, central)
     result.certificate = done
@@ -119,4 +120,5 @@ def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator
     for name, value in ours.items():
         other = theirs.get(name)
         if other is not None and value is not None:
-            yield name, float(np.abs(np.asarray(value) - np.asarray(other)).max(initial=0.0))
+            apart = np.abs(np.asarray(value) - np.asarray(other))
+            yield name, float(np.nan_to_num(apart).max(initial=0.0))  # NaN stands for agents that are absent

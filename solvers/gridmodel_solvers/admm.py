@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, final
 
 from gridmodel.errors import ModelError, NotApplicableError
+from gridmodel.ir.claim import Reveal
 from gridmodel.ir.properties import Properties, Traffic, Verdict
 from gridmodel.ir.separable import Separable
 from gridmodel.runtime.agreed import all_agreements
+from gridmodel.runtime.channel import Channel
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
 from gridmodel_solvers.consensus import Consensus
 from gridmodel_solvers.exchange import Exchange
@@ -46,6 +48,8 @@ class ADMM(AbstractAlgorithm):
     """
 
     name: ClassVar[str] = "admm"
+    rank: ClassVar[int] = 0
+    reveals: ClassVar[tuple[Reveal, ...]] = (Reveal("what it offers to its coupling rows", "coordinator"),)
 
     rho: float | None = None
     form: Form = "auto"
@@ -54,6 +58,8 @@ class ADMM(AbstractAlgorithm):
     oracle: str = "auto"
 
     def __post_init__(self) -> None:
+        if self.form == "edge":
+            object.__setattr__(self, "reveals", (Reveal("what it offers to the rows of two", "neighbours"),))
         if self.form not in _FORMS:
             raise ModelError(f"form={self.form!r} is no form of ADMM; use one of {', '.join(map(repr, _FORMS))}.")
         if self.rho is not None and not self.rho > 0:
@@ -100,6 +106,28 @@ class ADMM(AbstractAlgorithm):
         if self.form == "fused" and not properties.coordinator:
             return Verdict(False, "a coordinator must solve the coupling rows, and the topology forbids one")
         return self._made(self.form).verdict(properties)
+
+    def over(self, channel: Channel) -> AbstractAlgorithm:
+        """The exchange form by a coordinator whose packets may be lost or late, plain: no relaxation, no memory.
+
+        Raises:
+            NotApplicableError: the edge form, or an option that needs a perfect channel.
+        """
+        from gridmodel_solvers.coordinated_admm import CoordinatedADMM
+
+        if channel.is_ideal:
+            return self
+        if self.form == "edge":
+            raise NotApplicableError(
+                "the edge form of 'admm' runs over a perfect channel only; use 'relaxed-admm' for agreements and "
+                "'relaxed-dual-consensus' for resources, by which neighbours stand faults."
+            )
+        for option in ("relaxation", "memory"):
+            if getattr(self, option):
+                raise NotApplicableError(
+                    f"ADMM({option}={getattr(self, option)}) needs a channel without faults; leave {option} out."
+                )
+        return CoordinatedADMM(self.rho, self.oracle, channel)
 
     def traffic(self, problem: Separable) -> Traffic:
         """What one round of the form sends."""

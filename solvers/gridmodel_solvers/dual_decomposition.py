@@ -6,17 +6,19 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, final
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from gridmodel.errors import ModelError, NotApplicableError
+from gridmodel.errors import NotApplicableError
+from gridmodel.ir.claim import Reveal
 from gridmodel.ir.properties import Properties, Traffic, Verdict
 from gridmodel.ir.separable import Separable
 from gridmodel.ir.stack import Stack
-from gridmodel.runtime.curvature import largest_eigenvalue, response, response_matrix
+from gridmodel.runtime.channel import Channel
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
+from gridmodel_solvers.exchange import row_sizes
 from gridmodel_solvers.oracles.choose import choose
 from gridmodel_solvers.oracles.interface import Oracle, OracleAnswer
+from gridmodel_solvers.prices import nearest_price, relative_change, step_lengths
 
 __all__ = ["DualDecomposition"]
 
@@ -25,11 +27,15 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class _State:
-    """mu: prices after the round; asked: prices that the answers belong to; pace: t of the acceleration."""
+    """mu: prices after the round; asked: prices that the answers belong to; pace: t of the acceleration.
+
+    energy: size of costs, below a small share of which prices count as zero.
+    """
 
     problem: Separable
     oracles: tuple[Oracle, ...]
     step: Floats
+    energy: float
     mu: Floats
     asked: Floats
     pace: float
@@ -50,17 +56,42 @@ class DualDecomposition(AbstractAlgorithm):
     accelerated: Nesterov's extrapolation, started anew whenever it points backwards.
     accuracy: of the local answers; None takes a hundredth of the run's tolerance.
     oracle: "auto", or the kind of local solver.
+    edge: the two ends of each row set its price themselves, where the topology forbids a coordinator.
 
     Source: Boyd et al. (2011), section 2.1; O'Donoghue and Candes (2015) for the restart.
     """
 
     name: ClassVar[str] = "dual"
+    rank: ClassVar[int] = 1
     needs_curvature: ClassVar[bool] = True
+    reveals: ClassVar[tuple[Reveal, ...]] = (Reveal("what it offers to its coupling rows", "coordinator"),)
 
     step_size: float | None = None
     accelerated: bool = True
     accuracy: float | None = None
     oracle: str = "auto"
+    edge: bool = False
+
+    def settled(self, properties: Properties) -> DualDecomposition:
+        """The same options, without a coordinator where the topology forbids one."""
+        return self if properties.coordinator else replace(self, edge=True)
+
+    def over(self, channel: Channel) -> AbstractAlgorithm:
+        """Plain ascent by a coordinator whose packets may be lost or late.
+
+        Raises:
+            NotApplicableError: the topology forbids a coordinator.
+        """
+        from gridmodel_solvers.coordinated_dual import CoordinatedDual
+
+        if channel.is_ideal:
+            return self
+        if self.edge:
+            raise NotApplicableError(
+                "'dual' stands faults with a coordinator only, and the topology forbids one; use "
+                "'relaxed-dual-consensus', by which neighbours agree on prices."
+            )
+        return CoordinatedDual(self.step_size, self.accuracy, self.oracle, channel)
 
     def verdict(self, properties: Properties) -> Verdict:
         """Agents whose answer to prices does not jump; a coordinator, or rows of two neighbours."""
@@ -93,16 +124,16 @@ class DualDecomposition(AbstractAlgorithm):
             NotApplicableError: an agent's answer to prices jumps.
             ModelError: a step that does not converge.
         """
-        step = self._steps(problem)
+        step = step_lengths(problem, self.step_size)
         accuracy = self.accuracy if self.accuracy is not None else min(1e-6, 1e-2 * tolerance)
         oracles = tuple(choose(stack, accuracy, self.oracle) for stack in problem.stacks)
         mu = np.zeros(problem.couplings.size) if warm is None else np.array(warm.mu)
-        mu = _nearest_price(mu, problem)
+        mu = nearest_price(mu, problem)
         if warm is not None:
             answers = tuple(OracleAnswer(*part) for part in zip(warm.x, warm.nu, warm.zeta, strict=True))
         else:
             answers = tuple(_nowhere(stack) for stack in problem.stacks)
-        return _State(problem, oracles, step, mu, mu, 1.0, answers, np.inf)
+        return _State(problem, oracles, step, row_sizes(problem)[2], mu, mu, 1.0, answers, np.inf)
 
     def step(self, state: Any) -> _State:
         """One round: answers to the prices, then new prices."""
@@ -113,10 +144,7 @@ class DualDecomposition(AbstractAlgorithm):
         answers = tuple(oracle.solve(stack.q + stack.C.tdot(asked[stack.rows])) for stack, oracle in parts)
         moved = asked + current.step * problem.coupling_value([answer.x for answer in answers])
         mu = moved - current.step * np.clip(moved / current.step, y.lower, y.upper)
-        # Prices over the roots of their steps share one unit, the root of a cost.
-        root = np.sqrt(current.step)
-        change, size = (mu - asked) / root, max(float(np.abs(mu / root).max(initial=0)), np.finfo(float).tiny)
-        residual = float(np.abs(change).max(initial=0)) / size
+        residual = relative_change(mu - asked, mu, current.step, current.energy)
         pace, ahead = self._extrapolated(current, mu)
         return replace(current, mu=mu, asked=ahead, pace=pace, answers=answers, dual_residual=residual)
 
@@ -139,36 +167,7 @@ class DualDecomposition(AbstractAlgorithm):
             return 1.0, mu
         pace = (1 + np.sqrt(1 + 4 * state.pace**2)) / 2
         ahead = mu + (state.pace - 1) / pace * move
-        return float(pace), _nearest_price(ahead, state.problem)
-
-    def _steps(self, problem: Separable) -> Floats:
-        matrix = response_matrix(problem)
-        if matrix is None:
-            who = next(stack.labels[0] for stack in problem.stacks if response(stack) is None)
-            raise NotApplicableError(
-                f"dual: the response of {who} to prices jumps (no strong convexity along the couplings), so prices "
-                "would never settle. Use 'admm', or give the cost a quadratic term in what the agent reports."
-            )
-        own = matrix.diagonal()
-        own = np.where(own > 0, own, 1.0)
-        if self.step_size is None:
-            root = sp.diags_array(1 / np.sqrt(own))
-            norm = largest_eigenvalue(sp.csr_array(root @ matrix @ root)) or 1.0
-            return np.asarray(1 / (norm * own))
-        norm = largest_eigenvalue(matrix)
-        if not 0 < self.step_size * norm < 2:
-            bound = 2 / norm if norm else np.inf
-            raise ModelError(
-                f"step_size={self.step_size:g} does not converge on this model: it must lie between 0 and "
-                f"2/L = {bound:g}. Leave it out to have 1/L = {bound / 2:g} taken."
-            )
-        return np.full(len(own), self.step_size)
-
-
-def _nearest_price(mu: Floats, problem: Separable) -> Floats:
-    """Prices with the sign that their row's finite sides allow."""
-    y = problem.couplings
-    return np.clip(mu, np.where(np.isfinite(y.lower), -np.inf, 0.0), np.where(np.isfinite(y.upper), np.inf, 0.0))
+        return float(pace), nearest_price(ahead, state.problem)
 
 
 def _nowhere(stack: Stack) -> OracleAnswer:

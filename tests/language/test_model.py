@@ -214,7 +214,16 @@ class TestAgree:
         theta = model.fleet("home", 3).variable("theta")
         model.agree("theta")
         theta.value = np.array([1.0, 1.0, 4.0])
-        assert [float(c.constraint.violation()) for c in model.couplings] == [0, 3]
+        assert [list(c.constraint.violation()) for c in model.couplings] == [[0, 3]]
+
+    def test_a_fleet_and_an_agent_agree_through_the_first_row(self):
+        model = Model()
+        theta = model.fleet("home", 3).variable("theta", 2)
+        other = model.agent("boss").variable("theta", 2)
+        model.agree("theta")
+        theta.value = np.array([[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]])
+        other.value = np.array([1.0, 5.0])
+        assert [float(np.max(c.constraint.violation())) for c in model.couplings] == [0, 3]
 
     def test_just_these(self):
         model = Model()

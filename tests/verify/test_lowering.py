@@ -11,8 +11,8 @@ from gridmodel.compile import compile_model
 from gridmodel.language.model import Model
 from gridmodel.verify.central import solve_central
 from gridmodel.verify.ladder import solve_program, total_cost
+from gridmodel.verify.whole import solve_whole
 from tests.strategies import EXAMPLES, Drawn, drawn_models
-from tests.verify.whole import solve_whole
 
 
 def prices_of(model: Model, lowered, mu):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 Flags = NDArray[np.bool_]
 
+_ASTRAY = 1e12
+"""So many times what costs and ranges suggest, multipliers are those of a run that diverges."""
+
 
 class Offers:
     """The coupling rows  lower <= sum_i C_i x_i <= upper  with multipliers held by every agent, none by a coordinator.
@@ -36,6 +39,7 @@ class Offers:
         self.accuracy = accuracy
         self.size, self.m = problem.blocks, problem.couplings.size
         self._ends = np.cumsum([stack.size for stack in problem.stacks])[:-1]
+        self._alike = [_same_rows(stack) for stack in problem.stacks]
         self.touches = self._spread([np.ones(stack.rows.shape) for stack in problem.stacks]) > 0
         count = np.maximum(self.touches.sum(axis=0), 1)
         self.share_lower = np.where(self.touches, problem.couplings.lower / count, 0.0)
@@ -58,42 +62,81 @@ class Offers:
         return np.where(mu > 0, upper, np.where(mu < 0, lower, upper))
 
     def respond(self, mu: Floats) -> Floats:
-        """C_i x_i at x_i(mu_i) = argmin f_i(x) + mu_i' C_i x, shape (N, m)."""
+        """C_i x_i at x_i(mu_i) = argmin f_i(x) + mu_i' C_i x, shape (N, m); NaN where multipliers have run away."""
+        if self._astray(mu):
+            return np.full(mu.shape, np.nan)
         if not self._oracles:
             self._oracles = [choose(stack, self.accuracy) for stack in self.problem.stacks]
-        parts = zip(self.problem.stacks, self._oracles, np.split(mu, self._ends), strict=True)
-        self._answers = [
-            oracle.solve(stack.q + stack.C.tdot(np.take_along_axis(part, stack.rows, axis=1)))
-            for stack, oracle, part in parts
-        ]
+        answers, start = [], 0
+        for stack, oracle, alike in zip(self.problem.stacks, self._oracles, self._alike, strict=True):
+            part = mu[start : start + stack.size]
+            if alike is None:
+                part = np.take_along_axis(part, stack.rows, axis=1)
+            elif len(alike) < self.m:
+                part = part[:, alike]
+            answers.append(oracle.solve(stack.q + stack.C.tdot(part)))
+            start += stack.size
+        self._answers = answers
         return self.reported()
 
     def prox(self, target: Floats, weight: Floats) -> Floats:
         """The multipliers nu that minimise phi_i(nu) + weight_i/2 |nu - target_i|^2, shape (N, m).
 
         phi_i(nu) = max over x, y of  -f_i(x) - nu' (C_i x - y),  y between the agent's shares of the sides, so that
-        nu = target + (C_i x - y) / weight  at  x, y = argmin f_i(x) + 1/(2 weight) |C_i x - y + weight target|^2.
+        nu = target + (C_i x - y) / weight  at  x, y = argmin f_i(x) + 1/2 |C_i x - y + weight target|^2_(1/weight).
 
         Args:
-            target: shape (N, m). weight: positive, shape (N,).
+            target: shape (N, m). weight: positive, shape (N, m).
+
+        Returns:
+            nu, shape (N, m); NaN where multipliers have run away.
         """
+        if self._astray(target):
+            return np.full(target.shape, np.nan)
         if self._proximal is None or not np.array_equal(self._proximal[0], weight):
             self._proximal = (weight.copy(), *self._pulled(weight))
         _, pulled, oracles = self._proximal
-        out = np.array(target)
+        # Rows that an agent has no part in, but maybe a share of the sides.
+        out = target - np.clip(weight * target, self.share_lower, self.share_upper) / weight
         start = 0
         answers = []
         for stack, made, oracle in zip(self.problem.stacks, pulled, oracles, strict=True):
             at = np.arange(start, start + stack.size)[:, None]
-            w = weight[at]
-            aim = np.where(_equal(self, at, stack), self.share_lower[at, stack.rows], 0.0) - w * target[at, stack.rows]
+            w, fixed = weight[at, stack.rows], ~self._open(at, stack)
+            aim = np.where(fixed, self.share_lower[at, stack.rows], 0.0) - w * target[at, stack.rows]
             answer = made.cut(oracle.solve(made.linear(np.zeros_like(aim), aim)))
             reach = made.base.C.dot(answer.x)
             out[at, stack.rows] = (reach - aim) / w
             answers.append(OracleAnswer(answer.x[:, : stack.columns], answer.nu, answer.zeta))
             start += stack.size
         self._answers = answers
-        return out
+        return self.allowed(out)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(N, m)."""
+        return self.size, self.m
+
+    def recall(self, warm: Iterate) -> None:
+        """Takes the columns and multipliers of an earlier run for the last answers."""
+        self._answers = [OracleAnswer(*part) for part in zip(warm.x, warm.nu, warm.zeta, strict=True)]
+
+    def deal(self, present: Flags) -> None:
+        """Deals the sides in equal parts to those present who take part in a row; to all present where none does."""
+        y = self.problem.couplings
+        takes = self.touches & present[:, None]
+        takes |= present[:, None] & ~takes.any(axis=0)
+        count = np.maximum(takes.sum(axis=0), 1)
+        self.share_lower = np.where(takes, y.lower / count, 0.0)
+        self.share_upper = np.where(takes, y.upper / count, 0.0)
+        self._proximal = None
+
+    def hand_over(self, node: int, heir: int) -> None:
+        """Gives ``node``'s shares of the sides to ``heir``, so that those who stay meet them in full."""
+        for share in (self.share_lower, self.share_upper):
+            share[heir] += share[node]
+            share[node] = 0.0
+        self._proximal = None
 
     def reported(self) -> Floats:
         """C_i x_i of the last answers, shape (N, m)."""
@@ -114,38 +157,54 @@ class Offers:
         size = np.maximum(np.abs(mu).max(axis=0, initial=0), 1e-2 * self.penalty * self.unit)
         residual = float((np.ptp(mu, axis=0) / np.maximum(size, np.finfo(float).tiny)).max(initial=0))
         return Iterate(
-            [a.x for a in answers], mu.mean(axis=0), [a.nu for a in answers], [a.zeta for a in answers], residual
+            [a.x for a in answers],
+            self.allowed(mu.mean(axis=0)),
+            [a.nu for a in answers],
+            [a.zeta for a in answers],
+            residual,
         )
+
+    def _astray(self, mu: Floats) -> bool:
+        """Whether a run diverges: its agents could no longer answer, which is not the fault of their own problems."""
+        return not bool((np.abs(mu) <= _ASTRAY * self.penalty * self.unit).all())
 
     def _pulled(self, weight: Floats) -> tuple[list[Augmented], list[Oracle]]:
         pulled, start = [], 0
         for stack in self.problem.stacks:
             at = np.arange(start, start + stack.size)[:, None]
-            open_ = ~_equal(self, at, stack)
-            made = _with_slack(stack, open_[0], self.share_lower[at, stack.rows], self.share_upper[at, stack.rows]) if (
-                open_.any()
-            ) else stack
-            pulled.append(augment(made, np.broadcast_to(1.0 / weight[at], stack.rows.shape)))
+            open_ = self._open(at, stack)
+            lower, upper = self.share_lower[at, stack.rows], self.share_upper[at, stack.rows]
+            made = _with_slack(stack, open_, lower, upper) if open_.any() else stack
+            pulled.append(augment(made, 1.0 / weight[at, stack.rows]))
             start += stack.size
         return pulled, [choose(made.stack, self.accuracy) for made in pulled]
 
+    def _open(self, at: Ints, stack: Stack) -> Flags:
+        """Which slots have a column y of their own, in all blocks of the stack alike: where some share is a range."""
+        return np.asarray((self.share_lower[at, stack.rows] != self.share_upper[at, stack.rows]).any(axis=0))
+
     def _spread(self, parts: list[Floats]) -> Floats:
         """Values of the blocks' slots, shape (N, k) a stack, as one array over all rows, shape (N, m)."""
+        if len(parts) == 1 and self._alike[0] is not None and len(self._alike[0]) == self.m:
+            return parts[0]
         out = np.zeros((self.size, self.m))
         start = 0
-        for stack, part in zip(self.problem.stacks, parts, strict=True):
-            at = np.arange(start, start + stack.size)[:, None]
-            np.add.at(out, (at, stack.rows), part)
+        for stack, part, alike in zip(self.problem.stacks, parts, self._alike, strict=True):
+            if alike is not None:
+                out[start : start + stack.size, alike] = part
+            else:
+                np.put_along_axis(out[start : start + stack.size], stack.rows, part, axis=1)
             start += stack.size
         return out
 
 
-def _equal(offers: Offers, at: Ints, stack: Stack) -> Flags:
-    return np.asarray(offers.share_lower[at, stack.rows] == offers.share_upper[at, stack.rows])
+def _same_rows(stack: Stack) -> Ints | None:
+    """The coupling rows of all blocks where they have the same, the common case and a cheaper one."""
+    return stack.rows[0] if stack.size and bool((stack.rows == stack.rows[:1]).all()) else None
 
 
 def _with_slack(stack: Stack, open_: Flags, lower: Floats, upper: Floats) -> Stack:
-    """The stack with a column y for every slot whose row is no equation, reporting C x - y."""
+    """The stack with a column y between the shares for every open slot, reporting C x - y."""
     slots = np.flatnonzero(open_)
     n, extra = stack.columns, len(slots)
     wide, zeros = (stack.columns + extra), np.zeros((stack.size, extra))

@@ -11,6 +11,8 @@ from gridmodel.ir.batch import Batch
 from gridmodel.ir.separable import Separable
 from gridmodel.ir.stack import Stack
 
+__all__ = ["solve_whole"]
+
 Floats = NDArray[np.float64]
 
 

@@ -1,0 +1,126 @@
+"""Whole runs over a channel: from gm.solve and the command line to the certificate."""
+
+from __future__ import annotations
+
+import json
+
+import networkx as nx
+import numpy as np
+import pytest
+
+import gridmodel as gm
+from gridmodel.cli import main
+from models.economic_dispatch import build
+
+EXACT = ["tan-yang-xu", "dual-consensus", "relaxed-dual-consensus", "bisection", "dual", "admm"]
+
+
+@pytest.mark.parametrize("method", EXACT)
+@pytest.mark.parametrize("loads", [False, True])
+def test_dispatch_reaches_the_hand_solution_under_losses(method, loads):
+    result = gm.solve(build(loads=loads), method, tolerance=1e-5, channel=gm.Channel(drop=0.3, seed=4))
+    assert result.status is gm.Status.CERTIFIED
+    assert [float(result[g]["p"]) for g in ("g1", "g2", "g3")] == pytest.approx([2.06, 1.0, 1.04], abs=2e-4)
+    assert result.price["balance"] == pytest.approx(1.02, abs=2e-4)
+    assert gm.verify(result).holds
+
+
+def test_messages_and_bytes_are_a_hand_count():
+    # On the path g1 - g2 - g3 four packets a round, with two numbers of eight bytes each.
+    result = gm.solve(build(), "tan-yang-xu")
+    assert result.messages == 4 * result.rounds
+    assert result.bytes == 4 * 2 * 8 * result.rounds
+    # g1 sleeps in rounds 10 to 19: neither its packet nor the one to it is sent.
+    asleep = gm.solve(build(), "tan-yang-xu", channel=gm.Channel(outages={"g1": (10, 20)}))
+    assert asleep.messages == 4 * asleep.rounds - 10
+
+
+def test_the_same_seed_gives_the_same_run_and_another_one_another():
+    channel = gm.Channel(drop=0.4)
+    runs = [gm.solve(build(), "tan-yang-xu", channel=channel, seed=seed) for seed in (1, 1, 2)]
+    assert runs[0].value == runs[1].value
+    assert runs[0].rounds == runs[1].rounds
+    assert runs[0].value != runs[2].value
+
+
+def test_auto_takes_what_stands_the_faults():
+    late = gm.solve(build(), channel=gm.Channel(delay=3))
+    assert late.status is gm.Status.CERTIFIED
+    assert gm.explain(build(), channel=gm.Channel(delay=3)).choice == late.algorithm
+
+
+def test_constant_gains_come_to_rest_and_the_certificate_shows_it():
+    result = gm.solve(build(), "innovations:constant", tolerance=1e-4)
+    assert result.status is gm.Status.STOPPED
+    assert "came to rest beside the optimum" in result.message
+    certificate = gm.verify(result)
+    assert not certificate.holds
+    assert abs(certificate.central_gap) > 1e-4 or certificate.primal_residual > 1e-4
+
+
+def test_who_leaves_is_absent_and_the_others_are_optimal_without():
+    model = build(demand=2.0)
+    model.connect(nx.complete_graph(["g1", "g2", "g3"]), coordinator=False)
+    result = gm.solve(model, "tan-yang-xu", tolerance=1e-6, channel=gm.Channel(leaves={"g3": 60}))
+    # g1 and g2 share 2 kW: (p + 1) / 3 = (p' + 1) / 2, p + p' = 2, and p' = 0.6, p = 1.4, price 0.8.
+    assert result.absent == ("g3",)
+    assert np.isnan(result["g3"]["p"])
+    assert result["g1"]["p"] == pytest.approx(1.4, abs=1e-4)
+    assert result["g2"]["p"] == pytest.approx(0.6, abs=1e-4)
+    assert result.price["balance"] == pytest.approx(0.8, abs=1e-4)
+    certificate = gm.verify(result)
+    assert certificate.holds
+    assert certificate.central_value == pytest.approx(2.4**2 / 6 + 1.6**2 / 4)
+
+
+def test_states_of_agents_are_kept_for_pictures(tmp_path):
+    result = gm.solve(build(), "tan-yang-xu")
+    trace = result.trace
+    assert trace.agents == ("g1", "g2", "g3")
+    assert trace.states.shape == (len(trace.rounds), 3)
+    assert trace.rounds[0] == 0
+    assert trace.states[-1] == pytest.approx(1.02, abs=1e-3)
+    gm.plot(result, tmp_path / "states.png")
+    gm.plot(gm.compare(build()), tmp_path / "all.svg")
+    assert (tmp_path / "states.png").stat().st_size > 10_000
+    assert "tan-yang-xu" in (tmp_path / "all.svg").read_text() or (tmp_path / "all.svg").stat().st_size > 10_000
+
+
+class TestCommandLine:
+    def test_faults_are_read_and_counted(self, tmp_path, capsys):
+        file = tmp_path / "out.json"
+        words = "solve economic_dispatch --algorithm tan-yang-xu --faults drop=0.2,outage=g2:5-9 --seed 3 --json"
+        assert main([*words.split(), str(file)]) == 0
+        found = json.loads(file.read_text())
+        assert found["status"] == "certified"
+        assert found["messages"] < 4 * found["rounds"]
+        capsys.readouterr()
+
+    @pytest.mark.parametrize(
+        ("faults", "text"),
+        [
+            ("dorp=0.1", "unknown fault"),
+            ("drop=1.5", "drop=1.5"),
+            ("drop", "drop"),
+            ("delay=1.5", "whole number"),
+            ("outage=nobody:1-5", "nobody"),
+            ("bits=8,coding=difference,drop=0.1", "coding"),
+        ],
+    )
+    def test_bad_faults_are_one_line(self, faults, text, capsys):
+        assert main(["solve", "economic_dispatch", "--algorithm", "tan-yang-xu", "--faults", faults]) == 2
+        error = capsys.readouterr().err
+        assert text in error
+        assert error.count("\n") == 1
+
+    def test_explain_warns_of_the_algorithms_that_go_wrong(self, capsys):
+        assert main(["explain", "economic_dispatch", "--faults", "delay=3"]) == 0
+        out = capsys.readouterr().out
+        assert "dual-consensus does not reach the optimum under delay" in out
+        assert "relaxed-dual-consensus does not reach" not in out
+
+    def test_compare_draws_all_algorithms(self, tmp_path, capsys):
+        file = tmp_path / "all.png"
+        assert main(["compare", "economic_dispatch", "--plot", str(file)]) == 0
+        assert file.stat().st_size > 10_000
+        capsys.readouterr()
