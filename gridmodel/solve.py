@@ -10,7 +10,6 @@ from typing import Literal
 
 from gridmodel.compile import Compiled, compile_model
 from gridmodel.errors import ModelError, NotApplicableError, UnknownNameError
-from gridmodel.ir.claim import Claim
 from gridmodel.ir.properties import Properties, Traffic, Verdict
 from gridmodel.ir.result import Result, Status
 from gridmodel.language.model import Model
@@ -24,11 +23,11 @@ __all__ = [
     "Comparison",
     "algorithms",
     "choose",
-    "claims_of",
     "compare",
     "compile",
     "doubts",
     "methods",
+    "over_channel",
     "solve",
     "verdicts",
 ]
@@ -95,6 +94,7 @@ def compile(
         ModelError: the model is wrong, or the algorithm does not apply to it or to such a channel.
     """
     _check_prefer(prefer)
+    _check_channel(method, channel)
     compiled = compile_model(model)
     algorithm, label = _resolve(compiled, method, prefer, channel)
     return Plan(compiled, algorithm, label)
@@ -129,7 +129,7 @@ def solve(
     Raises:
         ModelError: the model is wrong, or the algorithm does not apply to it or to such a channel.
     """
-    if channel is not None and seed is not None:
+    if isinstance(channel, Channel) and seed is not None:
         channel = replace(channel, seed=seed)
     result = compile(model, method, prefer=prefer, channel=channel).solve(
         tolerance=tolerance, max_rounds=max_rounds, seconds=seconds, progress=progress
@@ -194,14 +194,14 @@ def choose(properties: Properties, prefer: str, channel: Channel | None = None) 
     raise NotApplicableError(f"no distributed algorithm applies ({reasons}). Solve with method='central'.")
 
 
-def claims_of(algorithm: AbstractAlgorithm) -> Mapping[str, Claim]:
-    """How an algorithm ends under each fault; one that changes its form over a faulty channel is asked there."""
+def over_channel(algorithm: AbstractAlgorithm) -> AbstractAlgorithm:
+    """The form that an algorithm takes over a faulty channel, whose claims and rules are then its own."""
     if algorithm.claims:
-        return algorithm.claims
+        return algorithm
     try:
-        return algorithm.over(Channel(drop=0.1)).claims
+        return algorithm.over(Channel(drop=0.1))
     except NotApplicableError:
-        return {}
+        return algorithm
 
 
 def doubts(algorithm: AbstractAlgorithm, channel: Channel | None) -> dict[str, int]:
@@ -225,6 +225,7 @@ def compare(model: Model, *, tolerance: float = 1e-4, channel: Channel | None = 
         tolerance: relative.
         channel: what goes wrong between agents; algorithms that need a perfect channel are then refused.
     """
+    _check_channel("auto", channel)
     compiled = compile_model(model)
     results = {"central": Plan(compiled, None, "central").solve(tolerance=tolerance)}
     refused: dict[str, str] = {}
@@ -250,6 +251,17 @@ def compare(model: Model, *, tolerance: float = 1e-4, channel: Channel | None = 
         if results[name].variables:
             verify_result(results[name])
     return Comparison(results, refused, frozenset(inexact))
+
+
+def _check_channel(method: Method, channel: Channel | None) -> None:
+    if channel is None:
+        return
+    if not isinstance(channel, Channel):
+        raise ModelError(f"channel must be a gridmodel.Channel, e.g. gridmodel.Channel(drop=0.1), got {channel!r}.")
+    if method == "central":
+        raise NotApplicableError(
+            "'central' sends no messages that a channel could lose; leave out the channel (--faults)."
+        )
 
 
 def _check_prefer(prefer: str) -> None:

@@ -5,6 +5,9 @@ subject to  sum_i p_i == demand,   0 <= p_i <= cap_i
 
 With the default demand of 4.1 kW: p = (2.06, 1, 1.04) kW, price 1.02 a kW, cost 3.601.
 
+With elastic loads the welfare is maximised: cost of generation less utility of consumption, sum_j U_j(d_j) with
+U_j'(d) = 1.02 + (load_j - d) / elastic, so that the optimum stays the same at the default demand.
+
 Source: Wentzel's project report on distributed economic dispatch. Its table of loads (1, 1.4, 1.1, 0.9, 0.2) adds
 up to 4.6 where its results need 4.1; here node 6 takes 0.6 in place of 1.1. Its graph is not printed; ours is below.
 """
@@ -26,14 +29,22 @@ EDGES = [(1, 2), (2, 3), (1, 4), (1, 5), (1, 6), (2, 5), (2, 6), (3, 7), (3, 8),
 """The topology over all eight nodes."""
 
 
-def build(demand: float = 4.1, loads: bool = False) -> gm.Model:
+PRICE = 1.02
+"""The price at which elastic loads take what the table says."""
+
+
+def build(demand: float = 4.1, loads: bool = False, elastic: float = 0.0) -> gm.Model:
     """The dispatch as a model.
 
     Args:
         demand: total demand in kW.
         loads: whether the five load nodes are agents too, each with a fixed consumption, on the topology of
             eight nodes; else the generators alone, on a path, meet the demand as a number.
+        elastic: kW that each load takes more for every unit that the price falls; above 0 loads are agents with a
+            utility, 0 fixes their consumption.
     """
+    if not 0 <= elastic < float("inf"):
+        raise gm.ModelError(f"economic_dispatch: elastic must be a number of at least 0, got {elastic}.")
     model = gm.Model("economic dispatch")
     for name, (alpha, beta, cap) in GENERATORS.items():
         generator = model.agent(name)
@@ -41,14 +52,19 @@ def build(demand: float = 4.1, loads: bool = False) -> gm.Model:
         generator.minimize(cp.square(p - alpha) / (2 * beta))
     supply = sum(model[name]["p"] for name in GENERATORS)
 
-    if not loads:
+    if not loads and not elastic:
         model.couple(supply == demand, name="balance")
         model.connect(nx.path_graph(list(GENERATORS)))
         return model
 
     share = demand / sum(LOADS.values())
     for name, load in LOADS.items():
-        model.agent(name).variable("p", bounds=(load * share, load * share), unit="kW")
+        agent = model.agent(name)
+        usual = load * share
+        bounds = (0, 2 * usual) if elastic else (usual, usual)
+        d = agent.variable("p", bounds=bounds, unit="kW")
+        if elastic:  # minus the utility
+            agent.minimize(cp.square(d - usual) / (2 * elastic) - PRICE * d)
     model.couple(supply - sum(model[name]["p"] for name in LOADS) == 0, name="balance")
     model.connect(nx.relabel_nodes(nx.Graph(EDGES), dict(enumerate([*GENERATORS, *LOADS], start=1))))
     return model

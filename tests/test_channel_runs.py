@@ -86,6 +86,41 @@ def test_states_of_agents_are_kept_for_pictures(tmp_path):
     assert "tan-yang-xu" in (tmp_path / "all.svg").read_text() or (tmp_path / "all.svg").stat().st_size > 10_000
 
 
+class TestBadInput:
+    def test_a_channel_is_a_channel(self):
+        with pytest.raises(gm.ModelError, match=r"channel must be a gridmodel\.Channel"):
+            gm.solve(build(), "tan-yang-xu", channel={"drop": 0.1})
+
+    def test_the_central_solver_has_none(self):
+        with pytest.raises(gm.ModelError, match="sends no messages"):
+            gm.solve(build(), "central", channel=gm.Channel(drop=0.1))
+
+    def test_who_leaves_must_not_cut_the_topology(self):
+        with pytest.raises(
+            gm.ModelError, match=r"from round 5 on the topology falls apart into 2 parts, \{g1\}, \{g3\}"
+        ):
+            gm.solve(build(), "tan-yang-xu", channel=gm.Channel(leaves={"g2": 5}))
+
+    def test_somebody_must_stay(self):
+        with pytest.raises(gm.ModelError, match="from round 7 on no agent is there"):
+            gm.solve(build(), "tan-yang-xu", channel=gm.Channel(leaves={"g2": 7, "g1": 7, "g3": 7}))
+
+    def test_a_newcomer_may_be_what_joins_the_parts_only_once_it_is_there(self):
+        with pytest.raises(gm.ModelError, match="from round 0 on the topology falls apart"):
+            gm.solve(build(), "tan-yang-xu", channel=gm.Channel(joins={"g2": 5}))
+
+    @pytest.mark.parametrize("method", ["admm:edge"])
+    def test_algorithms_for_perfect_channels_say_so(self, method):
+        model = gm.Model()
+        for name in "ab":
+            x = model.agent(name).variable("x")
+            model[name].minimize((x - 1) ** 2)
+        model.agree("x")
+        model.connect(nx.path_graph(["a", "b"]), coordinator=False)
+        with pytest.raises(gm.ModelError, match=r"perfect channel|coordinator"):
+            gm.solve(model, method, channel=gm.Channel(drop=0.1))
+
+
 class TestCommandLine:
     def test_faults_are_read_and_counted(self, tmp_path, capsys):
         file = tmp_path / "out.json"

@@ -33,7 +33,8 @@ class Explanation:
     model: its name. currency: unit label of the cost.
     verdicts: whether each algorithm applies, and why. traffic: what a round of it sends, None where it sends nothing.
     choice, reason: what "auto" picks. units: the unit of each coupling, where it has one.
-    claims: how each algorithm that applies ends under each fault. reveals: what an agent shows of itself under it.
+    claims: how each algorithm that applies ends under each fault. rules: what it does about lost messages.
+    reveals: what an agent shows of itself under it.
     channel: the faults that were asked about; warnings: which algorithms go wrong under them.
     """
 
@@ -46,6 +47,7 @@ class Explanation:
     currency: str = "cost"
     units: Mapping[str, str | None] = field(default_factory=dict)
     claims: Mapping[str, Mapping[str, Claim]] = field(default_factory=dict)
+    rules: Mapping[str, str] = field(default_factory=dict)
     reveals: Mapping[str, tuple[Reveal, ...]] = field(default_factory=dict)
     channel: Channel | None = None
     warnings: tuple[str, ...] = ()
@@ -120,7 +122,8 @@ class Explanation:
         if not self.claims:
             return []
         faults = FAULTS if self.channel is None else ("ideal", *self.channel.faults)
-        rows, notes = [("algorithm", *faults)], []
+        rows: list[tuple[str, ...]] = [("algorithm", "rule", *faults)]
+        notes: dict[tuple[str, str], list[str]] = {}
         for name, claims in self.claims.items():
             cells = []
             for fault in faults:
@@ -130,13 +133,14 @@ class Explanation:
                     continue
                 plain = str(replace(claim, condition=""))
                 if claim.condition:
-                    notes.append((name, fault, claim.condition))
+                    notes.setdefault((name, claim.condition), []).append(fault)
                 cells.append(plain + "*" * bool(claim.condition))
-            rows.append((name, *cells))
+            rows.append((name, self.rules.get(name, ""), *cells))
         title = "where algorithms end under faults of the channel (errors: of the reference problem, of size 1)"
         found: list[_Section] = [(title, rows, ())]
         if notes:
-            found.append(("* on condition", [("algorithm", "fault", "condition"), *notes], ()))
+            own = [(name, "all" if len(at) == len(faults) else ", ".join(at), why) for (name, why), at in notes.items()]
+            found.append(("* on condition", [("algorithm", "fault", "condition"), *own], ()))
         return found
 
     def _coupling_rows(self) -> list[tuple[str, ...]]:
@@ -169,7 +173,7 @@ def explain(model: Model, prefer: str = "seconds", channel: Channel | None = Non
         ModelError: the model is wrong before any solving.
     """
     from gridmodel.compile import compile_model
-    from gridmodel.solve import choose, claims_of, methods, verdicts
+    from gridmodel.solve import choose, methods, over_channel, verdicts
 
     compiled = compile_model(model)
     found = verdicts(compiled)
@@ -178,7 +182,7 @@ def explain(model: Model, prefer: str = "seconds", channel: Channel | None = Non
     except NotApplicableError as error:
         choice, reason = "nothing", str(error)
     applying = {name: methods()[name] for name, (verdict, _) in found.items() if verdict.applies}
-    claims = {name: claims_of(algorithm) for name, algorithm in applying.items()}
+    claims = {name: over_channel(algorithm).claims for name, algorithm in applying.items()}
     return Explanation(
         model=model.name,
         properties=compiled.properties,
@@ -189,6 +193,7 @@ def explain(model: Model, prefer: str = "seconds", channel: Channel | None = Non
         currency=model.currency,
         units={coupling.name: coupling.unit for coupling in model.couplings},
         claims={name: claim for name, claim in claims.items() if claim},
+        rules={name: over_channel(algorithm).lost for name, algorithm in applying.items()},
         reveals={name: algorithm.reveals for name, algorithm in applying.items() if algorithm.reveals},
         channel=channel,
         warnings=() if channel is None else tuple(_warnings(claims, channel)),
@@ -204,10 +209,11 @@ def _warnings(claims: Mapping[str, Mapping[str, Claim]], channel: Channel) -> It
             continue
         for fault in ("ideal", *channel.faults):
             claim = own.get(fault)
+            where = "over a perfect channel" if fault == "ideal" else f"under {fault}"
             if claim is None or claim.outcome == "open":
-                yield f"nothing is claimed of {name} under {fault}"
+                yield f"nothing is claimed of {name} {where}"
             elif not claim.exact:
-                yield f"{name} does not reach the optimum under {fault}: {claim}"
+                yield f"{name} does not reach the optimum {where}: {claim}"
                 break
     if len(channel.faults) > 1:
         yield "claims are for one fault at a time; of several at once the certificate tells"

@@ -35,7 +35,7 @@ class Channel:
     noise: standard deviation of what is added to every number of every packet.
     bits: numbers are rounded to 2^bits levels; None sends them whole. coding: "fixed" levels on [-span, span], or
         "difference": levels of the change since the last packet, with one scale a quantity, for channels without loss.
-    awake: probability that an agent takes part in a round; an edge works while both ends do.
+    awake: probability that an agent (and a coordinator) takes part in a round; an edge works while both ends do.
     outages: {agent: (first round, round of return)} or a list of such pairs: the agent freezes and is not heard.
     leaves, joins: {agent: round} of agents that go for good, or come; ``handover`` lets who leaves pass on what
         keeps the result of the others exact. An agent that joins after it left stands for a newcomer in its place.

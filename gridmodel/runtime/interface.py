@@ -54,6 +54,8 @@ class AbstractAlgorithm(abc.ABC):
     """Among algorithms that apply and are equally sure, "auto" takes the one of the least rank."""
     claims: ClassVar[Mapping[str, Claim]] = {}
     """How it ends under each fault of a channel; empty where it runs over a perfect channel only."""
+    lost: ClassVar[str] = ""
+    """Its rule for messages that get lost (see docs/channel.md); empty where none may be."""
     reveals: ClassVar[tuple[Reveal, ...]] = ()
     """What an agent shows of itself, to whom."""
 

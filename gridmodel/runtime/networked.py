@@ -15,6 +15,7 @@ from gridmodel.ir.properties import Traffic
 from gridmodel.ir.separable import Separable
 from gridmodel.runtime.channel import Channel
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
+from gridmodel.runtime.leaving import check_membership
 from gridmodel.runtime.network import Network
 
 __all__ = ["AbstractNetworked", "Conserved", "NetworkState"]
@@ -65,6 +66,7 @@ class AbstractNetworked(AbstractAlgorithm):
 
         Raises:
             NotApplicableError: the model has no topology.
+            TopologyError: who leaves or joins cuts it.
         """
         if self.channel.mask is not None and not self.masks:
             raise NotApplicableError(
@@ -76,6 +78,7 @@ class AbstractNetworked(AbstractAlgorithm):
             raise NotApplicableError(
                 f"{self.name} runs over a topology, and the model has none; call model.connect(graph)."
             )
+        check_membership(links, self.channel)
         return self.begin(problem, Network(links, self.channel), warm, tolerance)
 
     @final

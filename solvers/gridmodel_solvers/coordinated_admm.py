@@ -77,6 +77,7 @@ class CoordinatedADMM(AbstractNetworked):
     """
 
     name: ClassVar[str] = "admm"
+    lost: ClassVar[str] = "hold"
     rank: ClassVar[int] = 0
     claims: ClassVar[Mapping[str, Claim]] = {
         "ideal": Claim("exact"),

@@ -67,6 +67,7 @@ class CoordinatedDual(AbstractNetworked):
     """
 
     name: ClassVar[str] = "dual"
+    lost: ClassVar[str] = "hold"
     rank: ClassVar[int] = 1
     needs_curvature: ClassVar[bool] = True
     claims: ClassVar[Mapping[str, Claim]] = {

@@ -63,6 +63,7 @@ class Averaging(AbstractNetworked):
     """
 
     name: ClassVar[str] = "averaging"
+    lost: ClassVar[str] = "paired"
     rank: ClassVar[int] = 26
     masks: ClassVar[bool] = True
     claims: ClassVar[Mapping[str, Claim]] = exact_but(

@@ -59,6 +59,8 @@ class AbstractAgreement(AbstractNetworked):
 
     sends: ClassVar[int] = 1
     """Numbers in a packet for each shared number."""
+    takes: ClassVar[str] = "one gradient"
+    """What a round takes where costs are quadratics."""
     unproven: ClassVar[str] = ""
     """What is not proven where costs are no quadratics."""
 
@@ -71,7 +73,7 @@ class AbstractAgreement(AbstractNetworked):
         count, rough = properties.shared.numbers, properties.shared.rough
         text = f"neighbours mix the {count} shared number{'s' * (count != 1)}"
         if rough is None:
-            return Verdict(True, f"{text}; every cost is a quadratic of them, so a round takes one gradient")
+            return Verdict(True, f"{text}; every cost is a quadratic of them, so a round takes {self.takes}")
         text = f"{text}; {rough}, so every agent solves its own problem in a round"
         return Verdict(True, f"{text} ({self.unproven})" if self.unproven else text)
 

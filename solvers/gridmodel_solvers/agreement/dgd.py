@@ -43,6 +43,7 @@ class DGD(AbstractAgreement):
     """
 
     name: ClassVar[str] = "dgd"
+    lost: ClassVar[str] = "hold"
     rank: ClassVar[int] = 42
     claims: ClassVar[Mapping[str, Claim]] = MappingProxyType(dict.fromkeys(FAULTS, _BIASED))
     reveals: ClassVar[tuple[Reveal, ...]] = (Reveal("its copy of the shared numbers", "neighbours"),)

@@ -44,6 +44,7 @@ class Diffusion(AbstractAgreement):
     """
 
     name: ClassVar[str] = "diffusion"
+    lost: ClassVar[str] = "hold"
     rank: ClassVar[int] = 41
     claims: ClassVar[Mapping[str, Claim]] = MappingProxyType(dict.fromkeys(FAULTS, _BIASED))
     reveals: ClassVar[tuple[Reveal, ...]] = (Reveal("its copy of the shared numbers after its own step", "neighbours"),)

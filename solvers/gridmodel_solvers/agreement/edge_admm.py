@@ -71,6 +71,8 @@ class EdgeADMM(AbstractAgreement):
     """
 
     name: ClassVar[str] = "edge-admm"
+    takes: ClassVar[str] = "a closed form"
+    lost: ClassVar[str] = "paired"
     rank: ClassVar[int] = 21
     claims: ClassVar[Mapping[str, Claim]] = {
         "ideal": Claim("exact"),

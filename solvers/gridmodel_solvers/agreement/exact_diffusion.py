@@ -41,6 +41,7 @@ class ExactDiffusion(AbstractCorrected):
     """
 
     name: ClassVar[str] = "exact-diffusion"
+    lost: ClassVar[str] = "paired"
     rank: ClassVar[int] = 23
     claims: ClassVar[Mapping[str, Claim]] = exact_but(
         delay=Claim("exact", condition="the weights and the correction are damped"),

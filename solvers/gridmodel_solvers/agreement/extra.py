@@ -40,6 +40,7 @@ class EXTRA(AbstractCorrected):
     """
 
     name: ClassVar[str] = "extra"
+    lost: ClassVar[str] = "paired"
     rank: ClassVar[int] = 22
     claims: ClassVar[Mapping[str, Claim]] = exact_but(
         delay=Claim("exact", condition="the weights and the correction are damped"),

@@ -47,6 +47,7 @@ class GradientTracking(AbstractAgreement):
     """
 
     name: ClassVar[str] = "gradient-tracking"
+    lost: ClassVar[str] = "paired"
     rank: ClassVar[int] = 24
     claims: ClassVar[Mapping[str, Claim]] = exact_but(
         delay=Claim("exact", condition="the weights are damped and eta is small"),

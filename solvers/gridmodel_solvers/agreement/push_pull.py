@@ -59,6 +59,7 @@ class PushPull(AbstractPush):
     """
 
     name: ClassVar[str] = "push-pull"
+    lost: ClassVar[str] = "skip, sums"
     rank: ClassVar[int] = 25
     more: ClassVar[tuple[int, int]] = (2, 0)
     claims: ClassVar[Mapping[str, Claim]] = {

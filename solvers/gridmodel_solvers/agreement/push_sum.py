@@ -61,6 +61,7 @@ class PushSum(AbstractPush):
     """
 
     name: ClassVar[str] = "push-sum"
+    lost: ClassVar[str] = "sums"
     rank: ClassVar[int] = 43
     more: ClassVar[tuple[int, int]] = (1, 1)
     claims: ClassVar[Mapping[str, Claim]] = {

@@ -74,6 +74,8 @@ class RelaxedADMM(AbstractAgreement):
     """
 
     name: ClassVar[str] = "relaxed-admm"
+    takes: ClassVar[str] = "a closed form"
+    lost: ClassVar[str] = "z"
     rank: ClassVar[int] = 20
     claims: ClassVar[Mapping[str, Claim]] = {
         "ideal": Claim("exact"),

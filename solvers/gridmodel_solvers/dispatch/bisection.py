@@ -80,6 +80,7 @@ class Bisection(AbstractNetworked):
     """
 
     name: ClassVar[str] = "bisection"
+    lost: ClassVar[str] = "paired"
     rank: ClassVar[int] = 30
     needs_curvature: ClassVar[bool] = True
     claims: ClassVar[Mapping[str, Claim]] = {

@@ -62,6 +62,7 @@ class DualConsensus(AbstractNetworked):
     """
 
     name: ClassVar[str] = "dual-consensus"
+    lost: ClassVar[str] = "paired"
     rank: ClassVar[int] = 21
     claims: ClassVar[Mapping[str, Claim]] = {
         "ideal": Claim("exact"),

@@ -87,6 +87,7 @@ class Innovations(AbstractNetworked):
     """
 
     name: ClassVar[str] = "innovations"
+    lost: ClassVar[str] = "hold"
     rank: ClassVar[int] = 40
     needs_curvature: ClassVar[bool] = True
     reveals: ClassVar[tuple[Reveal, ...]] = (Reveal("its prices of all coupling rows", "neighbours"),)

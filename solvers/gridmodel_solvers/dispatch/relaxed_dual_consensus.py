@@ -72,6 +72,7 @@ class RelaxedDualConsensus(AbstractNetworked):
     """
 
     name: ClassVar[str] = "relaxed-dual-consensus"
+    lost: ClassVar[str] = "z"
     rank: ClassVar[int] = 20
     claims: ClassVar[Mapping[str, Claim]] = {
         "ideal": Claim("exact"),

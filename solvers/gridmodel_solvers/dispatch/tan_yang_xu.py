@@ -68,6 +68,7 @@ class TanYangXu(AbstractNetworked):
     """
 
     name: ClassVar[str] = "tan-yang-xu"
+    lost: ClassVar[str] = "skip, sums"
     rank: ClassVar[int] = 22
     needs_curvature: ClassVar[bool] = True
     claims: ClassVar[Mapping[str, Claim]] = {
