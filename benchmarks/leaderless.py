@@ -20,8 +20,8 @@ import numpy as np
 from measure import arguments, report
 
 import gridmodel as gm
+from gridmodel.methods import methods
 from gridmodel.runtime.networked import AbstractNetworked
-from gridmodel.solve import methods
 
 
 def declare(size: int) -> gm.Model:

@@ -1,36 +1,23 @@
-"""Solve by name or by object, choose by verdicts, compare everything that applies."""
+"""Solve by name or by object, compare everything that applies."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
-from importlib.metadata import entry_points
 from typing import Literal
 
 from gridmodel.compile import Compiled, compile_model
 from gridmodel.errors import ModelError, NotApplicableError, UnknownNameError
-from gridmodel.ir.properties import Properties, Traffic, Verdict
 from gridmodel.ir.result import Result, Status
 from gridmodel.language.model import Model
+from gridmodel.methods import algorithms, check_prefer, choose, doubts, methods, verdicts
 from gridmodel.plan import Plan
 from gridmodel.runtime.channel import Channel
 from gridmodel.runtime.interface import AbstractAlgorithm
 from gridmodel.runtime.loop import Progress
 from gridmodel.verify.certificate import verify as verify_result
 
-__all__ = [
-    "Comparison",
-    "algorithms",
-    "choose",
-    "compare",
-    "compile",
-    "doubts",
-    "methods",
-    "over_channel",
-    "solve",
-    "verdicts",
-]
+__all__ = ["Comparison", "compare", "compile", "solve"]
 
 Method = str | AbstractAlgorithm
 Prefer = Literal["seconds", "rounds"]
@@ -62,23 +49,6 @@ class Comparison:
         return "\n".join(lines)
 
 
-@cache
-def algorithms() -> Mapping[str, type[AbstractAlgorithm]]:
-    """All algorithms by name, from the entry points of the group ``gridmodel.algorithms``."""
-    points = sorted(entry_points(group="gridmodel.algorithms"), key=lambda point: point.name)
-    return {point.name: point.load() for point in points}
-
-
-@cache
-def methods() -> Mapping[str, AbstractAlgorithm]:
-    """Every algorithm, and every form of it as ``name:form``, by the names that ``solve`` takes."""
-    found: dict[str, AbstractAlgorithm] = {}
-    for name, kind in algorithms().items():
-        found[name] = kind()
-        found |= {f"{name}:{form}": made for form, made in found[name].variants().items()}
-    return found
-
-
 def compile(
     model: Model, method: Method = "auto", *, prefer: Prefer = "seconds", channel: Channel | None = None
 ) -> Plan:
@@ -93,7 +63,7 @@ def compile(
     Raises:
         ModelError: the model is wrong, or the algorithm does not apply to it or to such a channel.
     """
-    _check_prefer(prefer)
+    check_prefer(prefer)
     _check_channel(method, channel)
     compiled = compile_model(model)
     algorithm, label = _resolve(compiled, method, prefer, channel)
@@ -139,80 +109,6 @@ def solve(
     if asked and result.variables and result.status is not Status.INTERRUPTED:
         verify_result(result)
     return result
-
-
-def verdicts(model: Model | Compiled) -> dict[str, tuple[Verdict, Traffic | None]]:
-    """For every algorithm and form: whether it applies, why, and what one round of it sends.
-
-    Args:
-        model: a model, or one that is compiled already.
-    """
-    compiled = model if isinstance(model, Compiled) else compile_model(model)
-    found: dict[str, tuple[Verdict, Traffic | None]] = {}
-    for name, algorithm in methods().items():
-        verdict = algorithm.verdict(compiled.properties)
-        settled = algorithm.settled(compiled.properties) if verdict.applies else algorithm
-        found[name] = (verdict, settled.traffic(compiled.lowered.separable) if verdict.applies else None)
-    return found
-
-
-def choose(properties: Properties, prefer: str, channel: Channel | None = None) -> tuple[str, str]:
-    """The algorithm that "auto" takes and the reason.
-
-    Of those that apply, over a channel with faults those go first that are claimed to end at the optimum all the same.
-
-    Args:
-        properties: of the model.
-        prefer: "seconds" or "rounds".
-        channel: what goes wrong between agents.
-
-    Raises:
-        NotApplicableError: no algorithm applies.
-        ModelError: another word for ``prefer``.
-    """
-    _check_prefer(prefer)
-    applies: dict[str, tuple[int, int, str]] = {}
-    refused: dict[str, str] = {}
-    for name, kind in algorithms().items():
-        verdict = kind().verdict(properties)
-        if not verdict.applies:
-            refused[name] = verdict.reason
-            continue
-        try:
-            over = kind() if channel is None else kind().over(channel)
-        except NotApplicableError as error:
-            refused[name] = str(error)
-            continue
-        doubt = max(doubts(over, channel).values(), default=0)
-        applies[name] = (doubt, kind.rank, verdict.reason)
-    if prefer == "rounds" and "dual" in applies and properties.coupling_rows and not applies["dual"][0]:
-        return "dual", "every agent's response to prices is smooth, and accelerated dual ascent needs fewest rounds"
-    if applies:
-        best = min(applies, key=lambda name: applies[name][:2])
-        return best, applies[best][2]
-    reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
-    raise NotApplicableError(f"no distributed algorithm applies ({reasons}). Solve with method='central'.")
-
-
-def over_channel(algorithm: AbstractAlgorithm) -> AbstractAlgorithm:
-    """The form that an algorithm takes over a faulty channel, whose claims and rules are then its own."""
-    if algorithm.claims:
-        return algorithm
-    try:
-        return algorithm.over(Channel(drop=0.1))
-    except NotApplicableError:
-        return algorithm
-
-
-def doubts(algorithm: AbstractAlgorithm, channel: Channel | None) -> dict[str, int]:
-    """For each fault of the channel how far from the optimum the algorithm is claimed to end: 0 is at it.
-
-    The perfect channel counts as the fault "ideal".
-    """
-    faults = ("ideal", *(channel.faults if channel is not None else ()))
-    order = ("exact", "ball", "drift", "biased", "open", "diverges")
-    claims = algorithm.claims
-    return {fault: order.index(claims[fault].outcome if fault in claims else "open") for fault in faults if claims}
 
 
 def compare(model: Model, *, tolerance: float = 1e-4, channel: Channel | None = None) -> Comparison:
@@ -262,11 +158,6 @@ def _check_channel(method: Method, channel: Channel | None) -> None:
         raise NotApplicableError(
             "'central' sends no messages that a channel could lose; leave out the channel (--faults)."
         )
-
-
-def _check_prefer(prefer: str) -> None:
-    if prefer not in ("seconds", "rounds"):
-        raise ModelError(f'prefer must be "seconds" or "rounds", got {prefer!r}.')
 
 
 def _resolve(

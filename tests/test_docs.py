@@ -9,6 +9,8 @@ import pytest
 
 import gridmodel as gm
 from gridmodel.cli import main
+from gridmodel.ir.claim import FAULTS
+from gridmodel.methods import methods, over_channel
 from gridmodel.modelfile import shipped_models
 
 ROOT = Path(__file__).parents[1]
@@ -56,3 +58,33 @@ def test_the_code_of_the_power_flow_page_runs(monkeypatch: pytest.MonkeyPatch) -
 def test_every_status_is_explained() -> None:
     text = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
     assert all(f"`{status.value}`" in text for status in gm.Status)
+
+
+def test_the_table_of_claims_is_what_the_algorithms_claim() -> None:
+    words = {"biased": "beside"}
+    page = (ROOT / "docs" / "channel.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w:-]+)` \| ([a-z, ]+) \| (.*) \|$", page, re.MULTILINE)
+    found = {name: (rule, cells.split(" | ")) for name, rule, cells in rows if len(cells.split(" | ")) == len(FAULTS)}
+    claiming = {name.partition(":")[0] for name, made in methods().items() if over_channel(made).claims}
+    assert {name.partition(":")[0] for name in found} == claiming
+    for name, (rule, cells) in found.items():
+        algorithm = over_channel(methods()[name])
+        assert rule == algorithm.lost
+        for fault, cell in zip(FAULTS, cells, strict=True):
+            claim = algorithm.claims[fault]
+            text = words.get(claim.outcome, claim.outcome)
+            if claim.error is not None:
+                low, high = claim.error
+                text += f" {low:.2g}" if low == high else f" {low:.2g}-{high:.2g}"
+            assert cell == text + "*" * bool(claim.condition), (name, fault)
+
+
+@pytest.mark.parametrize("page", ["channel"])
+def test_the_code_of_a_page_runs(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code = re.search(r"```python\n(.*?)```", (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert code is not None
+    names: dict[str, Any] = {}
+    exec(code[1], names)
+    assert names["result"].status is gm.Status.CERTIFIED
+    assert names["result"].price["balance"] == pytest.approx(1.02, abs=1e-3)
+    assert "warning: dual-consensus does not reach the optimum under delay" in capsys.readouterr().out

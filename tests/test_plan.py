@@ -177,7 +177,7 @@ def test_an_interrupted_solve_keeps_its_answer_and_asks_no_central_solver(monkey
 
 
 def test_an_interrupted_comparison_ends_with_what_it_has(monkeypatch):
-    from gridmodel.solve import algorithms
+    from gridmodel.methods import algorithms
 
     names = [name for name in algorithms() if name in ("admm", "dual")]
     interrupted_at(3, monkeypatch, algorithms()[names[0]])

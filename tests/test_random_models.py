@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 import gridmodel as gm
 from gridmodel.ir.result import Result, Status
-from gridmodel.solve import verdicts
+from gridmodel.methods import verdicts
 from gridmodel.verify.central import Central, solve_central
 from gridmodel.verify.ladder import solve_program, total_cost
 from tests.strategies import EXAMPLES, Drawn, drawn_models

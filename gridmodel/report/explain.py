@@ -173,7 +173,7 @@ def explain(model: Model, prefer: str = "seconds", channel: Channel | None = Non
         ModelError: the model is wrong before any solving.
     """
     from gridmodel.compile import compile_model
-    from gridmodel.solve import choose, methods, over_channel, verdicts
+    from gridmodel.methods import choose, methods, over_channel, verdicts
 
     compiled = compile_model(model)
     found = verdicts(compiled)

@@ -95,7 +95,9 @@ def _protections(result: Result) -> Iterator[str]:
     mask = getattr(channel, "mask", None)
     noise = getattr(channel, "privacy", None)
     if mask is not None:
-        yield f"What agents start from is hidden by random shares of size {mask:g} that cancel in the sum."
+        central = any(reveal.to == "coordinator" for reveal in result.reveals)
+        what = "What each agent reports" if central else "What agents start from"
+        yield f"{what} is hidden by random shares of size {mask:g} that cancel in the sum."
     if noise is not None:
         # Every quantity of a packet is a release of its own.
         releases = result.rounds * max(1, sum(reveal.when == "every round" for reveal in result.reveals))

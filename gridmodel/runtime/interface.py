@@ -94,7 +94,7 @@ class AbstractAlgorithm(abc.ABC):
         Raises:
             NotApplicableError: it is written for a channel that loses nothing.
         """
-        if channel.is_ideal:
+        if channel.is_ideal and channel.mask is None:
             return self
         raise NotApplicableError(
             f"{self.name!r} runs over a perfect channel only; gridmodel.explain lists the algorithms that stand faults."

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gridmodel.errors import ModelError
 from gridmodel.ir.links import Links
 
-__all__ = ["Gaussian", "PairMasks", "cancelling"]
+__all__ = ["Gaussian", "RowMasks", "cancelling"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -42,41 +42,34 @@ def cancelling(
 
 
 @final
-class PairMasks:
-    """Masks that cancel in the sum at a coordinator, new ones in every round.
+class RowMasks:
+    """Masks that cancel in each row's sum at a coordinator, new ones in every round.
 
-    Every pair (i, j) of agents agrees on a seed once, one message a pair. In round k both draw the same r_ij(k) from
-    it; i adds it to what it sends, j takes it off, and the coordinator's sum has none of it. The pairs are those that
-    may talk; who cannot be told apart by the coordinator are the agents of a connected part of them.
-    All who take part in a round must be heard, so it is for channels that lose nothing.
+    The agents of a row stand in a ring; each agrees on a seed with the next, one message a pair. In every round both
+    draw the same r from it, N(0, size^2); the first adds it to what it reports, the next takes it off. The coordinator
+    learns the sum; one report it learns only with the help of both ring neighbours. A report that is missing leaves
+    the masks of the others in the sum, so it is for channels that lose nothing.
 
-    messages: sent in advance.
+    row: coupling row of each report, shape (S,). messages: sent in advance.
 
     Source: Bonawitz et al., Practical secure aggregation for privacy-preserving machine learning (2017).
     """
 
-    def __init__(self, links: Links, size: float, seed: int = 0) -> None:
-        _positive("size", size)
-        low, high = np.minimum(links.sender, links.receiver), np.maximum(links.sender, links.receiver)
-        pairs = np.unique(np.stack([low, high], axis=1), axis=0)
-        self._first, self._second = pairs[:, 0], pairs[:, 1]
-        self._nodes, self._size, self._seed = links.size, size, seed
-        self.messages = len(pairs)
+    def __init__(self, row: Ints, size: float, rng: np.random.Generator) -> None:
+        order = np.argsort(row, kind="stable")
+        first = np.concatenate([[True], np.diff(row[order]) != 0])
+        starts = np.flatnonzero(first)
+        before = np.concatenate([order[:1], order[:-1]])
+        before[starts] = order[np.append(starts[1:], len(order)) - 1]
+        self._before = np.empty(len(row), dtype=np.intp)
+        self._before[order] = before
+        self._size, self._rng = size, rng
+        self.messages = int(np.count_nonzero(self._before != np.arange(len(row))))
 
-    def __call__(self, values: Floats, round: int, present: Flags | None = None) -> Floats:
-        """What every agent sends in this round, shape (N, d).
-
-        Args:
-            values: shape (N, d). present: who takes part, shape (N,), known to all before; None where all do.
-        """
-        rng = np.random.default_rng([self._seed, 7, round])
-        drawn = self._size * rng.standard_normal((len(self._first), values.shape[1]))
-        if present is not None:
-            drawn[~(present[self._first] & present[self._second])] = 0.0
-        ends, signs = np.concatenate([self._first, self._second]), np.ones(2 * len(drawn))
-        signs[len(drawn) :] = -1.0
-        pairs = np.tile(np.arange(len(drawn)), 2)
-        return np.asarray(values + sp.csr_array((signs, (ends, pairs)), shape=(self._nodes, len(drawn))) @ drawn)
+    def __call__(self, values: Floats) -> Floats:
+        """What is reported in this round, shape (S,)."""
+        drawn = self._size * self._rng.standard_normal(len(values))
+        return np.asarray(values + drawn - drawn[self._before])
 
 
 @final

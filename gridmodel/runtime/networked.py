@@ -70,8 +70,9 @@ class AbstractNetworked(AbstractAlgorithm):
         """
         if self.channel.mask is not None and not self.masks:
             raise NotApplicableError(
-                f"{self.name} starts from nothing that random shares could hide; mask= is for averaging, "
-                "gradient-tracking, push-pull and tan-yang-xu. Leave it out, or use privacy=gridmodel.Gaussian(...)."
+                f"{self.name} has no sum in which random shares could hide anything; mask= is for averaging, "
+                "gradient-tracking, push-pull, push-diging, edge-admm, tan-yang-xu and dual. Leave it out, or use "
+                "privacy=gridmodel.Gaussian(...)."
             )
         links = self.links(problem)
         if links is None:

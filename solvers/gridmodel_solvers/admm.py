@@ -115,7 +115,7 @@ class ADMM(AbstractAlgorithm):
         """
         from gridmodel_solvers.coordinated_admm import CoordinatedADMM
 
-        if channel.is_ideal:
+        if channel.is_ideal and channel.mask is None:
             return self
         if self.form == "edge":
             raise NotApplicableError(

@@ -68,6 +68,7 @@ class CoordinatedDual(AbstractNetworked):
 
     name: ClassVar[str] = "dual"
     lost: ClassVar[str] = "hold"
+    masks: ClassVar[bool] = True
     rank: ClassVar[int] = 1
     needs_curvature: ClassVar[bool] = True
     claims: ClassVar[Mapping[str, Claim]] = {

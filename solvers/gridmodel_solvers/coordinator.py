@@ -9,9 +9,11 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
+from gridmodel.errors import NotApplicableError
 from gridmodel.ir.links import Links
 from gridmodel.ir.separable import Separable
 from gridmodel.runtime.channel import Channel
+from gridmodel.runtime.masking import RowMasks
 from gridmodel.runtime.network import Network
 from gridmodel.runtime.streams import Wire
 
@@ -81,14 +83,31 @@ class Star:
         none = np.zeros_like(numbers)
         self._down = Wire(network, np.concatenate([numbers, none]))
         self._up = Wire(network, np.concatenate([none, numbers]))
+        self._masks = None if network.channel.mask is None else self._masked(network.channel)
 
     def down(self, values: Floats) -> tuple[Floats, Flags]:
         """What agents read of the coordinator's packets, and which slots were delivered; both (S,)."""
         return self._along(self._down, self._edge, values)
 
     def up(self, values: Floats) -> tuple[Floats, Flags]:
-        """What the coordinator reads of the agents' packets, and which slots were delivered; both (S,)."""
-        return self._along(self._up, self._edge + self._agents, values)
+        """What the coordinator reads of the agents' packets, and which slots were delivered; both (S,).
+
+        Where the channel masks, single reports are hidden, and only the rows' sums tell something.
+        """
+        return self._along(self._up, self._edge + self._agents, values if self._masks is None else self._masks(values))
+
+    def _masked(self, channel: Channel) -> RowMasks:
+        assert channel.mask is not None
+        spoils = [fault for fault in channel.faults if fault not in ("noise", "delay")]
+        if spoils or channel.jitter or channel.leaves or channel.joins:
+            why = spoils[0] if spoils else "jitter" if channel.jitter else "who leaves or joins"
+            raise NotApplicableError(
+                f"mask= hides reports to a coordinator where all of a round arrive together, and {why} keeps some from "
+                "it; leave out one of the two, or use 'tan-yang-xu', whose masks stand it."
+            )
+        masks = RowMasks(self.row, channel.mask, np.random.default_rng([channel.seed, 8]))
+        self.network.messages += masks.messages
+        return masks
 
     def _along(self, wire: Wire, edge: Ints, values: Floats) -> tuple[Floats, Flags]:
         packets = np.zeros((2 * self._agents, self._width))

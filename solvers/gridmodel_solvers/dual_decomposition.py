@@ -84,7 +84,7 @@ class DualDecomposition(AbstractAlgorithm):
         """
         from gridmodel_solvers.coordinated_dual import CoordinatedDual
 
-        if channel.is_ideal:
+        if channel.is_ideal and channel.mask is None:
             return self
         if self.edge:
             raise NotApplicableError(

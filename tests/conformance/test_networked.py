@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from gridmodel.ir.claim import FAULTS
 from gridmodel.ir.separable import Couplings, Separable
+from gridmodel.methods import algorithms, methods
 from gridmodel.runtime.channel import Channel
 from gridmodel.runtime.networked import AbstractNetworked
-from gridmodel.solve import algorithms, methods
 from tests.solvers.build import stack
 from tests.solvers.reference import agreeing, links_of
 

@@ -55,7 +55,7 @@ def test_many_agents_are_shortened():
     assert "more" in str(report)
 
 
-@pytest.mark.parametrize("method", ["averaging", "gradient-tracking"])
+@pytest.mark.parametrize("method", ["averaging", "gradient-tracking", "push-pull", "push-diging", "edge-admm"])
 def test_masks_hide_the_start_and_leave_the_result_exact(method):
     model = gm.Model()
     for k in range(6):
@@ -73,6 +73,25 @@ def test_masks_hide_the_start_and_leave_the_result_exact(method):
     assert "random shares of size 5" in str(gm.privacy(masked))
 
 
+def test_a_masked_mismatch_leaves_the_price_right():
+    masked = gm.solve(build(), "tan-yang-xu", tolerance=1e-8, channel=gm.Channel(mask=3.0, drop=0.2))
+    assert masked.status is gm.Status.CERTIFIED
+    assert masked.price["balance"] == pytest.approx(1.02, abs=1e-6)
+
+
+def test_a_coordinator_learns_sums_only():
+    plain = gm.solve(build(), "dual", tolerance=1e-8)
+    masked = gm.solve(build(), "dual", tolerance=1e-8, channel=gm.Channel(mask=50.0))
+    assert masked.status is gm.Status.CERTIFIED
+    assert masked.value == pytest.approx(plain.value, rel=1e-8)
+    assert masked.messages == 6 * masked.rounds + 3
+    assert "What each agent reports is hidden" in str(gm.privacy(masked))
+    with pytest.raises(gm.ModelError, match="drop keeps some from it"):
+        gm.solve(build(), "dual", channel=gm.Channel(mask=50.0, drop=0.1))
+    with pytest.raises(gm.ModelError, match="no sum in which"):
+        gm.solve(build(), "admm", channel=gm.Channel(mask=50.0))
+
+
 def test_masks_are_refused_where_they_would_hide_nothing():
-    with pytest.raises(gm.ModelError, match="nothing that random shares could hide"):
+    with pytest.raises(gm.ModelError, match="no sum in which random shares could hide"):
         gm.solve(build(), "relaxed-dual-consensus", channel=gm.Channel(mask=5.0))

@@ -10,7 +10,7 @@ import pytest
 
 from gridmodel.errors import ModelError
 from gridmodel.runtime.channel import Channel
-from gridmodel.runtime.masking import Gaussian, PairMasks, cancelling
+from gridmodel.runtime.masking import Gaussian, RowMasks, cancelling
 from gridmodel.runtime.network import Network
 from gridmodel.runtime.streams import Mixer, Pusher
 from tests.runtime.graphs import links_of, metropolis
@@ -63,26 +63,16 @@ def test_single_messages_show_nothing() -> None:
     assert totals == pytest.approx(1.0, abs=1e-12)
 
 
-def test_pairwise_masks_cancel_in_every_round() -> None:
-    links = links_of(nx.cycle_graph(5))
-    masks, rng = PairMasks(links, 100.0, seed=3), np.random.default_rng(0)
-    assert masks.messages == 5
-    values = rng.normal(size=(3000, 5, 1))
-    sent = np.stack([masks(v, k) for k, v in enumerate(values)])
-    assert np.abs(sent.sum(axis=1) - values.sum(axis=1)).max() < 1e-12
-    for node in range(5):
-        assert abs(np.corrcoef(sent[:, node, 0], values[:, node, 0])[0, 1]) < 4 / math.sqrt(3000)
-        # New masks in every round: one round tells nothing of the next.
-        assert abs(np.corrcoef(sent[1:, node, 0], sent[:-1, node, 0])[0, 1]) < 4 / math.sqrt(3000)
-    assert sent[:, 0].std() == pytest.approx(100.0 * math.sqrt(2), rel=0.05)
-
-
-def test_pairwise_masks_without_those_who_left() -> None:
-    masks, values = PairMasks(links_of(nx.complete_graph(5)), 100.0), np.ones((5, 2))
-    present = np.array([True, False, True, True, False])
-    sent = masks(values, 4, present)
-    assert np.abs(sent[present].sum(axis=0) - 3.0).max() < 1e-12
-    assert np.array_equal(sent[~present], values[~present])
+def test_row_masks_cancel_in_every_rows_sum_and_hide_each_report() -> None:
+    row = np.array([0, 1, 0, 2, 1, 0, 3, 3])
+    masks, values = RowMasks(row, 100.0, np.random.default_rng(3)), np.arange(8.0)
+    assert masks.messages == 7  # the report alone in row 2 has nobody to hide with
+    seen = np.array([masks(values) for _ in range(2000)])
+    assert np.abs([np.bincount(row, part - values) for part in seen]).max() < 1e-11
+    apart = seen - values
+    assert apart[:, 3] == pytest.approx(0.0)
+    assert apart.std(axis=0)[[0, 1, 2, 4, 5]] == pytest.approx(100 * math.sqrt(2), rel=0.06)
+    assert np.abs(np.diff(seen[:, 0])).min() > 0  # new masks every round
 
 
 def test_accounting_by_hand() -> None:
@@ -130,5 +120,5 @@ def test_careless_targets_are_named() -> None:
         Gaussian(1.0, 1.0).epsilon(3, 2)
     with pytest.raises(ModelError, match="epsilon=0 must be a number above 0"):
         Gaussian.reaching(0, 1e-5, 10, 1.0)
-    with pytest.raises(ModelError, match="size=-1 must be a number above 0"):
-        PairMasks(links_of(nx.path_graph(2)), -1)
+    with pytest.raises(ModelError, match="mask=-1"):
+        Channel(mask=-1)

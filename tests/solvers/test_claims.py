@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gridmodel.compile import compile_model
 from gridmodel.ir.claim import FAULTS, Claim
+from gridmodel.methods import methods
 from gridmodel.runtime.channel import Channel
 from gridmodel.runtime.networked import AbstractNetworked
-from gridmodel.solve import methods
+from models.economic_dispatch import build
 from tests.solvers import reference
 
 CHANNELS = {
@@ -168,3 +170,22 @@ TWO = {
 def test_relaxed_forms_stand_two_faults_at_once(name, faults):
     first, last = errors(algorithm(name, TWO[faults]), name, 12_000)
     assert last < 1e-9 or (last < 0.1 * first and last < 1e-3), f"{first:.2g}, {last:.2g}"
+
+
+@pytest.mark.parametrize("fault", ["ideal", "drop", "burst", "delay", "outage", "async"])
+def test_decaying_gains_go_on_to_the_optimum_slowly(fault):
+    """On three agents: with four times the rounds the error is at most two thirds, sleep and delays included."""
+    separable = compile_model(build()).lowered.separable
+    optimum = {"g1": 2.06, "g2": 1.0, "g3": 1.04}
+    best = np.array([[optimum[label]] for part in separable.stacks for label in part.labels])
+    channel = Channel(outages={"g3": (200, 300)}) if fault == "outage" else CHANNELS[fault]
+    made = methods()["innovations:decaying"].over(channel)
+    assert made.claims[fault].exact
+    state, seen = made.init(separable, None, 1e-8), []
+    for k in range(1, 20_001):
+        state = made.step(state)
+        if k in (1_250, 5_000, 20_000):
+            seen.append(float(np.abs(np.concatenate(list(made.observe(state).x)) - best).max()))
+    assert seen[1] < 0.67 * seen[0]
+    assert seen[2] < 0.67 * seen[1]
+    assert seen[2] < 0.05

@@ -72,6 +72,7 @@ class EdgeADMM(AbstractAgreement):
 
     name: ClassVar[str] = "edge-admm"
     takes: ClassVar[str] = "a closed form"
+    masks: ClassVar[bool] = True
     lost: ClassVar[str] = "paired"
     rank: ClassVar[int] = 21
     claims: ClassVar[Mapping[str, Claim]] = {

@@ -61,6 +61,7 @@ class PushDIGing(AbstractPush):
     """
 
     name: ClassVar[str] = "push-diging"
+    masks: ClassVar[bool] = True
     lost: ClassVar[str] = "ack"
     rank: ClassVar[int] = 30
     more: ClassVar[tuple[int, int]] = (2, 1)

@@ -59,6 +59,7 @@ class PushPull(AbstractPush):
     """
 
     name: ClassVar[str] = "push-pull"
+    masks: ClassVar[bool] = True
     lost: ClassVar[str] = "skip, sums"
     rank: ClassVar[int] = 25
     more: ClassVar[tuple[int, int]] = (2, 0)

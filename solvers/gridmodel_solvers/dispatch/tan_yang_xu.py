@@ -68,6 +68,7 @@ class TanYangXu(AbstractNetworked):
     """
 
     name: ClassVar[str] = "tan-yang-xu"
+    masks: ClassVar[bool] = True
     lost: ClassVar[str] = "skip, sums"
     rank: ClassVar[int] = 22
     needs_curvature: ClassVar[bool] = True
@@ -133,7 +134,7 @@ class TanYangXu(AbstractNetworked):
         report = sides.respond(nu)
         z = np.where(network.fates.present[:, None], report - sides.share, 0.0)
         pusher = Pusher(network, "sums", made.shares)
-        return _State(network, sides, Mixer(network, made.weights, "skip"), pusher, step, nu, z, report)
+        return _State(network, sides, Mixer(network, made.weights, "skip"), pusher, step, nu, network.masked(z), report)
 
     def round(self, state: Any) -> _State:
         """Prices are mixed and moved by the mismatch, which is mixed and moved by the answers."""
