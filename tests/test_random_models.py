@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import pairwise
 
 import cvxpy as cp
+import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import gridmodel as gm
 from gridmodel.ir.result import Result, Status
-from gridmodel.methods import verdicts
+from gridmodel.methods import methods, verdicts
+from gridmodel.runtime.networked import AbstractNetworked
 from gridmodel.verify.central import Central, solve_central
 from gridmodel.verify.ladder import solve_program, total_cost
 from tests.strategies import EXAMPLES, Drawn, drawn_models
@@ -153,3 +157,24 @@ def test_no_algorithm_that_applies_is_silently_wrong(kind, examples):
     assert ended
     for name, words in ended.items():
         assert words["certified" if kind == "solvable" else kind] > 0, (name, words)
+
+
+@pytest.mark.parametrize(("kind", "examples"), [("solvable", 20), ("infeasible", 6), ("unbounded", 6)])
+def test_no_algorithm_over_a_topology_is_silently_wrong(kind, examples):
+    """Agents on a random connected graph, a channel that loses a tenth in every other model; ``check`` judges."""
+
+    @settings(EXAMPLES, max_examples=examples)
+    @given(drawn_models((kind,)), st.integers(0, 10**6), st.booleans())
+    def run(drawn: Drawn, seed: int, lossy: bool) -> None:
+        labels = [label for party in drawn.model.agents for label in party.labels()]
+        graph = nx.gnp_random_graph(len(labels), 0.4, seed=seed)
+        graph.add_edges_from(pairwise(range(len(labels))))
+        drawn.model.connect(nx.relabel_nodes(graph, dict(enumerate(labels))), coordinator=False)
+        central = solve_central(drawn.model)
+        channel = gm.Channel(drop=0.1, seed=seed) if lossy else None
+        for name, (verdict, _) in verdicts(drawn.model).items():
+            if verdict.applies and isinstance(methods()[name], AbstractNetworked):
+                budget = {"max_rounds": 3000, "seconds": 5.0}
+                check(gm.solve(drawn.model, name, tolerance=TOLERANCE, channel=channel, **budget), central, drawn)
+
+    run()

@@ -20,6 +20,7 @@ from gridmodel.ir.stack import Stack
 from gridmodel.runtime.agreed import all_agreements
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
 from gridmodel.runtime.scale import Scale
+from gridmodel_solvers.oracles.choose import accuracy_for
 from gridmodel_solvers.penalty import energies
 from gridmodel_solvers.splitting import CouplingSet, SplittingState, advance, observe, setup, start
 
@@ -78,7 +79,7 @@ class Consensus(AbstractAlgorithm):
         groups = Groups.of(problem.matrix, columns)
         unit, energy = _sizes(problem, groups)
         rho = (np.full(unit.shape, self.rho)) if self.rho else energy / unit**2
-        accuracy = min(1e-6, 1e-2 * tolerance)
+        accuracy = accuracy_for(tolerance)
         made = setup(stacks, groups, rho, unit, energy, self.relaxation, self.rho is None, accuracy, self.oracle)
         x: Sequence[Floats] = [np.clip(np.zeros(s.q.shape), s.lower, s.upper) for s in stacks]
         dual = np.zeros(len(columns))

@@ -21,7 +21,7 @@ from gridmodel.runtime.networked import AbstractNetworked
 from gridmodel_solvers.coordinator import Heard, Star, pace, star_links
 from gridmodel_solvers.exchange import row_sizes
 from gridmodel_solvers.oracles.augment import Augmented, augment
-from gridmodel_solvers.oracles.choose import choose
+from gridmodel_solvers.oracles.choose import accuracy_for, choose
 from gridmodel_solvers.oracles.interface import Oracle, OracleAnswer
 
 __all__ = ["CoordinatedADMM"]
@@ -119,7 +119,7 @@ class CoordinatedADMM(AbstractNetworked):
         star = Star(problem, network)
         unit, penalty, energy = row_sizes(problem)
         rho = (self.rho or 1.0) * penalty
-        accuracy = min(1e-6, 1e-2 * tolerance)
+        accuracy = accuracy_for(tolerance)
         pulled = zip(problem.stacks, star.split(rho[star.row]), strict=True)
         proximal = tuple(augment(stack, weight) for stack, weight in pulled)
         oracles = tuple(choose(made.stack, accuracy, self.oracle) for made in proximal)

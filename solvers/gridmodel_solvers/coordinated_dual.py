@@ -19,7 +19,7 @@ from gridmodel.runtime.network import Network
 from gridmodel.runtime.networked import AbstractNetworked
 from gridmodel_solvers.coordinator import Heard, Star, limit, pace, star_links
 from gridmodel_solvers.exchange import row_sizes
-from gridmodel_solvers.oracles.choose import choose
+from gridmodel_solvers.oracles.choose import accuracy_for, choose
 from gridmodel_solvers.oracles.interface import Oracle, OracleAnswer
 from gridmodel_solvers.prices import nearest_price, relative_change, step_lengths
 
@@ -116,7 +116,7 @@ class CoordinatedDual(AbstractNetworked):
         star = Star(problem, network)
         gain = pace(self.channel)
         step = step_lengths(problem, self.step_size, gain, limit(self.channel))
-        accuracy = self.accuracy if self.accuracy is not None else min(1e-6, 1e-2 * tolerance)
+        accuracy = accuracy_for(tolerance, self.accuracy)
         oracles = tuple(choose(stack, accuracy, self.oracle) for stack in problem.stacks)
         mu = nearest_price(np.zeros(problem.couplings.size) if warm is None else np.array(warm.mu), problem)
         if warm is None:

@@ -16,7 +16,7 @@ from gridmodel.ir.stack import Stack
 from gridmodel.runtime.channel import Channel
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
 from gridmodel_solvers.exchange import row_sizes
-from gridmodel_solvers.oracles.choose import choose
+from gridmodel_solvers.oracles.choose import accuracy_for, choose
 from gridmodel_solvers.oracles.interface import Oracle, OracleAnswer
 from gridmodel_solvers.prices import nearest_price, relative_change, step_lengths
 
@@ -125,7 +125,7 @@ class DualDecomposition(AbstractAlgorithm):
             ModelError: a step that does not converge.
         """
         step = step_lengths(problem, self.step_size)
-        accuracy = self.accuracy if self.accuracy is not None else min(1e-6, 1e-2 * tolerance)
+        accuracy = accuracy_for(tolerance, self.accuracy)
         oracles = tuple(choose(stack, accuracy, self.oracle) for stack in problem.stacks)
         mu = np.zeros(problem.couplings.size) if warm is None else np.array(warm.mu)
         mu = nearest_price(mu, problem)

@@ -14,6 +14,7 @@ from gridmodel.ir.properties import Properties, Traffic, Verdict
 from gridmodel.ir.separable import Couplings, Separable
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
 from gridmodel.runtime.scale import Scale
+from gridmodel_solvers.oracles.choose import accuracy_for
 from gridmodel_solvers.penalty import energies, slot_units
 from gridmodel_solvers.splitting import CouplingSet, SplittingState, advance, observe, setup, start
 
@@ -89,7 +90,7 @@ class Exchange(AbstractAlgorithm):
         rho = (self.rho or 1.0) * penalty
         at = coupling.at
         adaptive = self.rho is None and not self.edge
-        accuracy = min(1e-6, 1e-2 * tolerance)
+        accuracy = accuracy_for(tolerance)
         made = setup(
             problem.stacks, coupling, rho[at], unit[at], energy, self.relaxation, adaptive, accuracy, self.oracle
         )

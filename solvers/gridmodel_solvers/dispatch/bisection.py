@@ -71,7 +71,8 @@ class Bisection(AbstractNetworked):
     inner: K; None takes what brings rho^K below ``accuracy`` under the channel's faults; "signs" mixes until all
         signs agree, which is found by telling neighbours the extremes of signs for a diameter's rounds.
     demand: "own" leaves agents their shares of the sides; "virtual" deals what cannot react to who can.
-    accuracy: relative, of the local problems, and of the surplus where ``inner`` is None.
+    accuracy: relative, of the local problems, and of the surplus where ``inner`` is None; None takes a
+        ten-thousandth of the run's tolerance.
     weights: of the mixing, symmetric, as in ``Topology.mixing``.
     channel: what goes wrong between agents. All agents count rounds alike; nobody may leave or come, since the bracket
         is found once. Under delay the mixing is damped, and slower.
@@ -100,7 +101,7 @@ class Bisection(AbstractNetworked):
 
     inner: int | Literal["signs"] | None = None
     demand: Demand = "own"
-    accuracy: float = 1e-12
+    accuracy: float | None = None
     weights: Any = "metropolis"
     channel: Channel = field(default_factory=Channel)
 
@@ -112,7 +113,7 @@ class Bisection(AbstractNetworked):
             raise ModelError(
                 f"inner={self.inner!r} is no number of rounds; use 1 or more, 'signs', or None to find it."
             )
-        if not 0 < self.accuracy < 1:
+        if self.accuracy is not None and not 0 < self.accuracy < 1:
             raise ModelError(f"accuracy={self.accuracy!r} must lie between 0 and 1, such as 1e-12.")
         faults = [name for name in self.channel.faults if name != "bits"]
         if self.inner == "signs" and faults:
@@ -157,14 +158,15 @@ class Bisection(AbstractNetworked):
                 f"bisection: the report of {tied.agent} to {tied.one!r} depends on the price of {tied.other!r}, and "
                 "several rows are halved each by itself. Use 'tan-yang-xu'."
             )
-        offers = Offers(problem, min(self.accuracy, 1e-10))
+        accuracy = 1e-4 * tolerance if self.accuracy is None else self.accuracy
+        offers = Offers(problem, min(accuracy, 1e-8))
         sides = Sides(offers)
-        made = inner_mixing(network.links, self.weights, network.channel, self.inner, self.accuracy)
+        made = inner_mixing(network.links, self.weights, network.channel, self.inner, accuracy)
         zero = np.zeros((offers.size, sides.count))
         report = sides.respond(zero)
         share, dealing = sides.share, None
         if self.demand == "virtual":
-            share, dealing = self._dealt(sides, network, report)
+            share, dealing = self._dealt(sides, network, report, accuracy)
         low, high, known = saturation(offers)
         # Whether some agent's ends are guesses spreads with them.
         guess = (~known).astype(np.float64)
@@ -215,7 +217,7 @@ class Bisection(AbstractNetworked):
         report = s.sides.respond(s.sides.parted(bracket.tried))
         return replace(s, bracket=bracket, report=report, surplus=s.surplus.anew(report - s.share))
 
-    def _dealt(self, sides: Sides, network: Network, report: Floats) -> tuple[Floats, VirtualDemand]:
+    def _dealt(self, sides: Sides, network: Network, report: Floats, accuracy: float) -> tuple[Floats, VirtualDemand]:
         """Shares that are what those report who do not react; and the dealing of all others among the takers."""
         offers = sides.offers
         if not offers.problem.couplings.equality.all():
@@ -229,5 +231,5 @@ class Bisection(AbstractNetworked):
                 f"bisection: demand='virtual' needs takers that serve all rows, and {who} does not."
             )
         demand = sides.share - np.where(takers[:, None], 0.0, report)
-        rounds = phase_rounds(network.links, takers, self.accuracy, network.channel)
+        rounds = phase_rounds(network.links, takers, accuracy, network.channel)
         return report, VirtualDemand(network, demand, takers, rounds)

@@ -12,10 +12,15 @@ from gridmodel_solvers.oracles.closed_form import ClosedForm
 from gridmodel_solvers.oracles.interface import Oracle
 from gridmodel_solvers.oracles.osqp_blocks import OsqpBlocks
 
-__all__ = ["choose"]
+__all__ = ["accuracy_for", "choose"]
 
 # From this many equal blocks on, sweeps over arrays are cheaper than one call a block.
 _MANY = 8
+
+
+def accuracy_for(tolerance: float, asked: float | None = None) -> float:
+    """The accuracy of local problems that suits a run's tolerance, unless one is asked for."""
+    return min(1e-6, 1e-2 * tolerance) if asked is None else asked
 
 
 def choose(stack: Stack, accuracy: float, kind: str = "auto") -> Oracle:

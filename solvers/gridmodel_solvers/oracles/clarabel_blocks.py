@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 
 # An answer that Clarabel calls less than solved is taken when both residuals are below this.
 _TAKEN = 1e-5
+_LOOSEST = 1e-6
 
 
 @final
@@ -31,8 +32,8 @@ class ClarabelBlocks(Oracle):
 
     def __init__(self, stack: Stack, accuracy: float = 1e-9) -> None:
         self._stack = stack
-        self._accuracy = min(max(accuracy, 1e-10), 1e-6)
-        self._solvers = [_Block(stack, i, self._accuracy) for i in range(stack.size)]
+        reached = min(max(accuracy, 1e-10), _LOOSEST)
+        self._solvers = [_Block(stack, i, reached) for i in range(stack.size)]
 
     @property
     def stack(self) -> Stack:
@@ -86,32 +87,44 @@ class _Block:
         self._scale = max(float(slope.max(initial=0)), float(np.abs(curvature.data).max(initial=0)))
         self._scale = self._scale or 1.0
         self._P = sp.csc_matrix(sp.triu(curvature)) / self._scale
-        self._settings = _settings(accuracy)
+        self._accuracy = accuracy
         self._solver: Any = None
 
     def solve(self, q: Floats) -> tuple[Floats, Floats, Floats]:
         scaled = q * self._units / self._scale
         if self._solver is None:
-            data = (self._P, scaled, self._matrix, self._rhs, self._cones)
-            self._solver = clarabel.DefaultSolver(*data, self._settings)
+            self._solver = self._made(scaled)
         else:
             self._solver.update(q=scaled)
         answer = self._solver.solve()
+        # A block whose rows differ much in size may not reach what is asked for; from then on it is asked for less.
+        while not _is_usable(answer) and self._accuracy < _LOOSEST:
+            self._accuracy = min(100 * self._accuracy, _LOOSEST)
+            self._solver = self._made(scaled)
+            answer = self._solver.solve()
         self._judge(answer)
         x = np.clip(self._units * np.asarray(answer.x), *self._bounds)
         z = np.asarray(answer.z) * self._rows * self._scale
         return x, z[: self._equations], z[len(z) - self._cone_rows :]
 
+    def _made(self, q: Floats) -> Any:
+        data = (self._P, q, self._matrix, self._rhs, self._cones)
+        return clarabel.DefaultSolver(*data, _settings(self._accuracy))
+
     def _judge(self, answer: Any) -> None:
         status = str(answer.status)
-        if status == "Solved":
-            return
         if "PrimalInfeasible" in status:
             raise LocalProblem("infeasible", self._label)
         if "DualInfeasible" in status:
             raise LocalProblem("unbounded", self._label)
-        if not max(answer.r_prim, answer.r_dual) <= _TAKEN:
+        if not _is_usable(answer):
             raise LocalProblem("unsolved", self._label)
+
+
+def _is_usable(answer: Any) -> bool:
+    """Solved, proven to have no solution, or almost solved."""
+    status = str(answer.status)
+    return status == "Solved" or "Infeasible" in status or max(answer.r_prim, answer.r_dual) <= _TAKEN
 
 
 def _even(size: Floats, cones: Cones) -> None:
