@@ -141,7 +141,11 @@ def compare(model: Model, *, tolerance: float = 1e-4, channel: Channel | None = 
         seen.append(algorithm)
         if any(doubts(algorithm, channel).values()):
             inexact.add(name)
-        results[name] = Plan(compiled, algorithm, label).solve(tolerance=tolerance)
+        try:
+            results[name] = Plan(compiled, algorithm, label).solve(tolerance=tolerance)
+        except NotApplicableError as error:
+            refused[name] = str(error)
+            continue
         if results[name].status is Status.INTERRUPTED:
             break
         if results[name].variables:

@@ -68,11 +68,13 @@ class SharedFacts:
 
     numbers: how many, 0 where ``refusal`` says why there are none. refusal: why agents do not share all agreed numbers.
     rough: which agent's cost is no smooth function of them alone, and why; None where all are quadratics.
+    tied: an agent whose quadratic has products of two of them; None where each stands for itself.
     """
 
     numbers: int
     refusal: str | None = None
     rough: str | None = None
+    tied: str | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from gridmodel.ir.stack import Stack
 from gridmodel.language.topology import Topology
 from gridmodel.runtime.agreed import agreed_columns, roughness
 from gridmodel.runtime.curvature import response_norm, step_norm
+from gridmodel.runtime.reduced import reduce
 
 __all__ = ["find_properties"]
 
@@ -68,8 +69,11 @@ def _shared(problem: Separable) -> SharedFacts:
         columns = agreed_columns(problem)
     except NotApplicableError as error:
         return SharedFacts(0, refusal=str(error))
-    why = ((stack.labels[0], roughness(stack, own)) for stack, own in zip(problem.stacks, columns, strict=True))
-    return SharedFacts(columns[0].shape[1], rough=next((f"{who} {text}" for who, text in why if text), None))
+    parts = [(stack, reduce(stack, own)) for stack, own in zip(problem.stacks, columns, strict=True)]
+    why = ((stack.labels[0], roughness(stack, part)) for stack, part in parts)
+    tied = (stack.labels[0] for stack, part in parts if part is not None and part.hessian.ndim > 2)
+    rough = next((f"{who} {text}" for who, text in why if text), None)
+    return SharedFacts(columns[0].shape[1], rough=rough, tied=next(tied, None))
 
 
 def _block(stack: Stack, curvature: bool) -> BlockFacts:

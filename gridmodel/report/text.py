@@ -21,6 +21,10 @@ def summary(result: Result) -> str:
     head = [f"{result.model_name}, {result.algorithm}: {result.status.value}", f"  {sentence}"]
     if result.culprit and result.culprit not in sentence:
         head.append(f"  cause: {result.culprit}")
+    if result.channel is not None:
+        head.append(f"  {result.channel}")
+    if result.absent:
+        head.append(f"  not there at the end, and left out of cost and certificate: {', '.join(result.absent)}")
     parts = ["\n".join(head)]
     if result.status not in (Status.INFEASIBLE, Status.UNBOUNDED):
         parts += [f"cost {result.value:.8g} {_shown(result.currency)}".rstrip(), _prices(result), _variables(result)]
@@ -90,7 +94,10 @@ def _values(value: Any) -> str:
     shape = " x ".join(str(k) for k in array.shape)
     if np.iscomplexobj(array):
         array = np.abs(array)
-    return f"{shape} numbers, {_number(array.min())} to {_number(array.max())}, mean {_number(array.mean())}"
+    known = array[np.isfinite(array)]  # those of agents that are absent are NaN
+    if not known.size:
+        return f"{shape} numbers, none known"
+    return f"{shape} numbers, {_number(known.min())} to {_number(known.max())}, mean {_number(known.mean())}"
 
 
 def _number(value: Any) -> str:

@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 from gridmodel.errors import NotApplicableError
 from gridmodel.ir.separable import Separable
 from gridmodel.ir.stack import Stack
-from gridmodel.runtime.reduced import reduce
+from gridmodel.runtime.reduced import Reduced
 
 __all__ = ["agreed_columns", "all_agreements", "roughness"]
 
@@ -61,16 +61,16 @@ def agreed_columns(problem: Separable) -> list[Ints]:
     return out
 
 
-def roughness(stack: Stack, columns: Ints) -> str | None:
+def roughness(stack: Stack, reduced: Reduced | None) -> str | None:
     """Why the blocks' cost is no quadratic of the agreed columns alone; None where it is.
 
     Args:
-        columns: the agreed columns, shape (N, d).
+        reduced: what ``reduce`` made of the blocks.
     """
+    if reduced is not None:
+        return None
     if stack.cones:
         return f"has {stack.cones}"
     if np.isfinite(stack.lower).any() or np.isfinite(stack.upper).any():
         return "has bounds or inequalities"
-    if reduce(stack, columns) is None:
-        return "has equations of its own that hold its agreed numbers, or too many variables besides them"
-    return None
+    return "has equations of its own that hold its agreed numbers, or too many variables besides them"

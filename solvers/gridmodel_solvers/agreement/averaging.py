@@ -86,6 +86,10 @@ class Averaging(AbstractNetworked):
         refusal = no_network(properties) or no_agreement(properties, smooth=True)
         if refusal is not None:
             return Verdict(False, refusal.replace("it needs a gradient at every point", "it averages quadratics"))
+        assert properties.shared is not None
+        if properties.shared.tied is not None:
+            return Verdict(False, f"the cost of {properties.shared.tied} has products of two shared numbers, and it "
+                           "averages each for itself")  # fmt: skip
         return Verdict(True, "every cost is a quadratic of the shared numbers: the optimum is a ratio of two averages")
 
     def numbers(self, problem: Separable) -> int:
