@@ -15,6 +15,7 @@ from gridmodel.ir.properties import Traffic
 from gridmodel.ir.result import Certificate, Result, Seconds, Status, Trace
 from gridmodel.language.model import Model
 from gridmodel.language.price import price_sign
+from gridmodel.membership import blanked
 from gridmodel.passes.template import limit_labels
 from gridmodel.runtime.agreed import all_agreements
 from gridmodel.runtime.interface import Iterate
@@ -22,6 +23,7 @@ from gridmodel.runtime.local import LocalProblem
 from gridmodel.runtime.loop import Outcome
 from gridmodel.verify.central import Central, solve_central
 from gridmodel.verify.culprit import find_culprit
+from gridmodel.verify.present import without_absent
 
 __all__ = [
     "central_result",
@@ -151,17 +153,17 @@ def local_result(compiled: Compiled, label: str, found: LocalProblem) -> Result:
     return no_answer(compiled, label, Status.FAILED, str(found))
 
 
-def central_result(compiled: Compiled, tolerance: float, label: str) -> Result:
-    """The centralized optimum as a result; its proof is the solver's own."""
+def central_result(compiled: Compiled, tolerance: float, label: str, absent: tuple[str, ...] = ()) -> Result:
+    """The centralized optimum (of all but the absent agents) as a result; its proof is the solver's own."""
     model = compiled.model
-    central = solve_central(model, min(1e-8, tolerance))
+    central = without_absent(model, absent) if absent else solve_central(model, min(1e-8, tolerance))
     statuses = {"optimal": Status.CERTIFIED, "optimal_inaccurate": Status.SOLVED, "infeasible": Status.INFEASIBLE}
     status = statuses.get(central.status, Status.UNBOUNDED if central.status == "unbounded" else Status.FAILED)
     message = status.sentence if central.culprit is None else f"{status.sentence}: {central.culprit}"
     return Result(
         model_name=model.name, algorithm=label, status=status, message=f"{message} ({central.solver})",
-        value=central.value, variables=central.variables, price=central.price, dual=central.dual,
-        certificate=_central_certificate(central, tolerance), trace=None,
+        value=central.value, variables=blanked(model, central.variables, absent), absent=absent,
+        price=central.price, dual=central.dual, certificate=_central_certificate(central, tolerance), trace=None,
         seconds=Seconds(compiled.seconds, central.seconds),
         culprit=central.culprit, units=units_of(model), currency=model.currency, model=model,
     )  # fmt: skip

@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     solve.add_argument("--algorithm", default="auto", metavar="NAME", help="central, dual, admm, ... (default: auto)")
     solve.add_argument("--seed", type=int, metavar="N", help="of the draws of --faults (default: 0)")
     solve.add_argument("--plot", metavar="FILE", help=f"picture of convergence and prices ({', '.join(FORMATS)})")
+    solve.add_argument("--privacy", action="store_true", help="print what each agent revealed to whom")
     solve.add_argument("--no-verify", action="store_true", help="do not solve centrally to compare")
     solve.add_argument("--max-rounds", type=_count, metavar="N", help="stop after so many rounds")
     for command in (explain, solve, compare):
@@ -151,6 +152,10 @@ def _solve(options: argparse.Namespace) -> int:
     finished = options.no_verify or _verify(result)
     if options.json != "-":
         print(summary(result))
+        if options.privacy:
+            from gridmodel.report.privacy import privacy
+
+            print(f"\n{privacy(result)}")
     _write_json(options.json, as_dict(result))
     if options.plot:
         from gridmodel.report.plot import plot

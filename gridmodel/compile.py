@@ -55,10 +55,13 @@ def compile_model(model: Model) -> Compiled:
 
     Raises:
         ModelError: the model has no agent with a variable, or a statement that cannot be compiled.
+        TopologyError: an agent was declared after ``connect``.
     """
     if not any(party.variables for party in model.agents):
         raise ModelError(f"model {model.name!r} has no variable; declare agents with agent.variable(...).")
     start = time.perf_counter()
+    if model.topology is not None:
+        model.topology.check(label for party in model.agents for label in party.labels())
     lowering = lower(model)
     lowered = lowering.evaluate()
     return Compiled(model, lowering, lowered, time.perf_counter() - start)

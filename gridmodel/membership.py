@@ -12,7 +12,7 @@ from gridmodel.runtime.channel import Channel
 from gridmodel.runtime.interface import AbstractAlgorithm
 from gridmodel.runtime.networked import AbstractNetworked
 
-__all__ = ["blanked", "channel_of", "membership"]
+__all__ = ["blanked", "channel_of", "gone", "membership", "releases_of"]
 
 
 def membership(algorithm: AbstractAlgorithm | None) -> tuple[tuple[str, ...], int]:
@@ -20,8 +20,12 @@ def membership(algorithm: AbstractAlgorithm | None) -> tuple[tuple[str, ...], in
     if not isinstance(algorithm, AbstractNetworked):
         return (), 0
     channel = algorithm.channel
-    gone = tuple(name for name, at in channel.leaves.items() if channel.joins.get(name, -1) < at)
-    return gone, max([0, *(at + 1 for at in (*channel.leaves.values(), *channel.joins.values()))])
+    return gone(channel), max([0, *(at + 1 for at in (*channel.leaves.values(), *channel.joins.values()))])
+
+
+def gone(channel: Channel) -> tuple[str, ...]:
+    """Agents that are absent at the end."""
+    return tuple(name for name, at in channel.leaves.items() if channel.joins.get(name, -1) < at)
 
 
 def channel_of(algorithm: AbstractAlgorithm | None) -> Channel | None:
@@ -31,16 +35,23 @@ def channel_of(algorithm: AbstractAlgorithm | None) -> Channel | None:
     return algorithm.channel
 
 
+def releases_of(algorithm: AbstractAlgorithm | None, state: Any, agents: int) -> int:
+    """Quantities that the agent that sent most has released under ``Channel.privacy``; a coordinator is no agent."""
+    if not isinstance(algorithm, AbstractNetworked):
+        return 0
+    return int(state.network.releases[:agents].max(initial=0))
+
+
 def blanked(
-    model: Model, variables: dict[str, dict[str, Any]], absent: tuple[str, ...]
+    model: Model, variables: Mapping[str, Mapping[str, Any]], absent: tuple[str, ...]
 ) -> Mapping[str, Mapping[str, Any]]:
     """The variables with NaN for agents that are absent."""
-    if not absent:
+    if not (absent and variables):
         return variables
     out: dict[str, dict[str, Any]] = {}
     for party in model.agents:
-        gone = np.array([label in absent for label in party.labels()])
-        out[party.name] = {name: _blank(value, gone, party.size) for name, value in variables[party.name].items()}
+        out_of = np.array([label in absent for label in party.labels()])
+        out[party.name] = {name: _blank(value, out_of, party.size) for name, value in variables[party.name].items()}
     return out
 
 

@@ -13,7 +13,7 @@ from gridmodel.language.model import Model
 from gridmodel.runtime.channel import Channel
 from gridmodel.runtime.interface import AbstractAlgorithm
 
-__all__ = ["algorithms", "check_prefer", "choose", "doubts", "methods", "over_channel", "verdicts"]
+__all__ = ["algorithms", "check_channel", "check_prefer", "choose", "doubts", "methods", "over_channel", "verdicts"]
 
 
 @cache
@@ -104,7 +104,16 @@ def doubts(algorithm: AbstractAlgorithm, channel: Channel | None) -> dict[str, i
     faults = ("ideal", *(channel.faults if channel is not None else ()))
     order = ("exact", "ball", "drift", "biased", "open", "diverges")
     claims = algorithm.claims
-    return {fault: order.index(claims[fault].outcome if fault in claims else "open") for fault in faults if claims}
+    found = {fault: order.index(claims[fault].outcome if fault in claims else "open") for fault in faults if claims}
+    if channel is not None and channel.leaves and not channel.handover and not algorithm.forgiving:
+        found["leave"] = order.index("biased")
+    return found
+
+
+def check_channel(channel: Channel | None) -> None:
+    """Raises where it is no channel."""
+    if not isinstance(channel, Channel | None):
+        raise ModelError(f"channel must be a gridmodel.Channel, e.g. gridmodel.Channel(drop=0.1), got {channel!r}.")
 
 
 def check_prefer(prefer: str) -> None:

@@ -25,7 +25,7 @@ from gridmodel.ir.properties import Properties
 from gridmodel.ir.result import Result, Seconds, Status
 from gridmodel.ir.separable import Separable
 from gridmodel.language.model import Model
-from gridmodel.membership import blanked, channel_of, membership
+from gridmodel.membership import blanked, channel_of, membership, releases_of
 from gridmodel.runtime.absent import without
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
 from gridmodel.runtime.local import LocalProblem
@@ -149,6 +149,7 @@ class Plan:
             rounds=outcome.rounds, messages=messages, bytes=size,
             seconds=seconds, units=units_of(model), currency=model.currency,
             coupling_rows=dict(enumerate(compiled.lowered.separable.couplings.name_of_rows())),
+            releases=releases_of(self._algorithm, outcome.state, compiled.lowered.separable.blocks),
             reveals=self._algorithm.reveals, channel=channel_of(self._algorithm), model=model, state=judged.iterate,
         )  # fmt: skip
 

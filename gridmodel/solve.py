@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from gridmodel.answers import central_result
 from gridmodel.compile import Compiled, compile_model
-from gridmodel.errors import ModelError, NotApplicableError, UnknownNameError
+from gridmodel.errors import NotApplicableError, UnknownNameError
 from gridmodel.ir.result import Result, Status
 from gridmodel.language.model import Model
-from gridmodel.methods import algorithms, check_prefer, choose, doubts, methods, verdicts
+from gridmodel.membership import channel_of, gone
+from gridmodel.methods import algorithms, check_channel, check_prefer, choose, doubts, methods, verdicts
 from gridmodel.plan import Plan
 from gridmodel.runtime.channel import Channel
 from gridmodel.runtime.interface import AbstractAlgorithm
@@ -27,8 +29,8 @@ Prefer = Literal["seconds", "rounds"]
 class Comparison:
     """Results of every algorithm that applies, beside the central optimum.
 
-    results: {algorithm: result}, "central" first. refused: {algorithm: why it does not apply}.
-    inexact: algorithms that are not claimed to end at the optimum.
+    results: {algorithm: result}, "central" first, which is of those who are there at the end. refused: {algorithm: why
+    it does not apply}. inexact: algorithms that are not claimed to end at the optimum.
     """
 
     results: Mapping[str, Result]
@@ -99,8 +101,9 @@ def solve(
     Raises:
         ModelError: the model is wrong, or the algorithm does not apply to it or to such a channel.
     """
-    if isinstance(channel, Channel) and seed is not None:
-        channel = replace(channel, seed=seed)
+    own = channel_of(method) if channel is None and isinstance(method, AbstractAlgorithm) else channel
+    if isinstance(own, Channel) and seed is not None:
+        channel = replace(own, seed=seed)
     result = compile(model, method, prefer=prefer, channel=channel).solve(
         tolerance=tolerance, max_rounds=max_rounds, seconds=seconds, progress=progress
     )
@@ -123,7 +126,8 @@ def compare(model: Model, *, tolerance: float = 1e-4, channel: Channel | None = 
     """
     _check_channel("auto", channel)
     compiled = compile_model(model)
-    results = {"central": Plan(compiled, None, "central").solve(tolerance=tolerance)}
+    absent = () if channel is None else gone(channel)
+    results = {"central": central_result(compiled, tolerance, "central", absent)}
     refused: dict[str, str] = {}
     inexact: set[str] = set()
     seen: list[AbstractAlgorithm | None] = []
@@ -154,11 +158,8 @@ def compare(model: Model, *, tolerance: float = 1e-4, channel: Channel | None = 
 
 
 def _check_channel(method: Method, channel: Channel | None) -> None:
-    if channel is None:
-        return
-    if not isinstance(channel, Channel):
-        raise ModelError(f"channel must be a gridmodel.Channel, e.g. gridmodel.Channel(drop=0.1), got {channel!r}.")
-    if method == "central":
+    check_channel(channel)
+    if channel is not None and method == "central":
         raise NotApplicableError(
             "'central' sends no messages that a channel could lose; leave out the channel (--faults)."
         )

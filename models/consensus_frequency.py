@@ -36,9 +36,9 @@ def build(
         droop: relative fall of frequency at which a generator gives its full output, of 50 Hz.
         load_response: share by which loads fall for each Hz that the frequency falls.
     """
-    if not (droop > 0 and load_response > 0):
+    if not (0 < droop < float("inf") and 0 < load_response < float("inf")):
         raise gm.ModelError(
-            f"consensus_frequency: droop and load_response must be above 0, got {droop}, {load_response}."
+            f"consensus_frequency: droop and load_response must be above 0 and finite, got {droop}, {load_response}."
         )
     shipped = _DATA / case
     net = gm.read_network(shipped if Path(case).name == case and shipped.is_file() else case)

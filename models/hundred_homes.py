@@ -44,9 +44,9 @@ def build(homes: int = 100, days: int = 28, seed: int = 0, neighbours: int = 6, 
         ("seed", seed, 0),
         ("neighbours", neighbours, 1),
     ):
-        if value < least:
+        if not isinstance(value, int | np.integer) or value < least:
             raise gm.ModelError(f"hundred_homes: {name} must be a whole number of at least {least}, got {value}.")
-    if not ridge > 0:
+    if not 0 < ridge < float("inf"):
         raise gm.ModelError(f"hundred_homes: ridge must be a number above 0, got {ridge}.")
     x, y = data(homes, days, seed)
     # |y - X theta|^2 = |Q'y - R theta|^2 + const with X = Q R: each home needs d numbers of its own data a row of R.

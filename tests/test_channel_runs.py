@@ -10,6 +10,7 @@ import pytest
 
 import gridmodel as gm
 from gridmodel.cli import main
+from gridmodel.methods import methods
 from models.economic_dispatch import build
 
 EXACT = ["tan-yang-xu", "dual-consensus", "relaxed-dual-consensus", "bisection", "dual", "admm"]
@@ -154,8 +155,93 @@ class TestCommandLine:
         assert "dual-consensus does not reach the optimum under delay" in out
         assert "relaxed-dual-consensus does not reach" not in out
 
+    def test_privacy_is_printed_where_asked(self, capsys):
+        assert main(["solve", "economic_dispatch", "--algorithm", "tan-yang-xu", "--privacy"]) == 0
+        out = capsys.readouterr().out
+        assert "what agents revealed" in out
+        assert "its prices of all coupling rows" in out
+
     def test_compare_draws_all_algorithms(self, tmp_path, capsys):
         file = tmp_path / "all.png"
         assert main(["compare", "economic_dispatch", "--plot", str(file)]) == 0
         assert file.stat().st_size > 10_000
         capsys.readouterr()
+
+
+def test_a_seed_holds_for_the_channel_that_an_algorithm_brings():
+    def solved(seed, own):
+        algorithm = methods()["tan-yang-xu"].over(gm.Channel(drop=0.4, seed=own))
+        return gm.solve(build(), algorithm, seed=seed, max_rounds=30)
+
+    assert solved(7, 1).channel.seed == 7
+    assert solved(7, 1).value == solved(7, 2).value != solved(8, 1).value
+    assert solved(None, 7).value == solved(7, 1).value
+
+
+def test_explain_refuses_what_is_no_channel():
+    with pytest.raises(gm.ModelError, match=r"channel must be a gridmodel\.Channel.* got 'drop=0\.1'"):
+        gm.explain(build(), channel="drop=0.1")
+
+
+def test_a_comparison_is_with_the_optimum_of_those_who_stay():
+    found = gm.compare(build(demand=2.5), channel=gm.Channel(leaves={"g3": 20}), tolerance=1e-3)
+    # p = (-1 + 3 price, -1 + 2 price) adds up to 2.5 at a price of 0.9.
+    central = found.results["central"]
+    assert central.value == pytest.approx(2.7**2 / 6 + 1.8**2 / 4, rel=1e-7)
+    assert central.price["balance"] == pytest.approx(0.9, rel=1e-6)
+    assert [float(central[g]["p"]) for g in ("g1", "g2")] == pytest.approx([1.7, 0.8], abs=1e-6)
+    assert np.isnan(central["g3"]["p"])
+    assert central.certificate.holds
+    assert found.results["tan-yang-xu"].value == pytest.approx(2.025, rel=2e-3)
+
+
+def test_a_comparison_where_those_who_stay_cannot_meet_the_demand():
+    found = gm.compare(build(), channel=gm.Channel(leaves={"g3": 20}), tolerance=1e-2)
+    assert found.results["central"].status is gm.Status.INFEASIBLE
+    assert found.results["central"].value == np.inf
+
+
+def test_explain_warns_of_who_leaves():
+    told = gm.explain(build(), channel=gm.Channel(leaves={"g3": 20}, handover=False)).warnings
+    assert any(line.startswith("bisection does not run over this channel: bisection: g3 leaves") for line in told)
+    assert "where an agent leaves without handing over, the others reach their optimum by none of these only" in told
+    told = gm.explain(build(), channel=gm.Channel(leaves={"g3": 20})).warnings
+    assert not any("handing over" in line for line in told)
+    for misfit, text in (
+        (gm.Channel(outages={"g9": (1, 2)}), "no agent 'g9' in the topology"),
+        (gm.Channel(leaves={"g2": 20}), "falls apart into 2 parts"),
+    ):
+        told = gm.explain(build(), channel=misfit).warnings[0]
+        assert told.startswith("no algorithm without a coordinator runs over this channel: ")
+        assert text in told
+
+
+def test_auto_takes_what_forgives_an_agent_that_leaves_without_a_word():
+    model = gm.Model()
+    for k in range(5):
+        theta = model.agent(f"a{k}").variable("theta")
+        model[f"a{k}"].minimize((1 + k) * (theta - k) ** 2)
+    model.agree("theta")
+    model.connect(nx.complete_graph([f"a{k}" for k in range(5)]))
+    silent = gm.Channel(leaves={"a4": 30}, handover=False)
+    result = gm.solve(model, channel=silent, tolerance=1e-6)
+    assert result.algorithm == "relaxed-admm"
+    assert result.status is gm.Status.CERTIFIED
+    assert float(result["a0"]["theta"]) == pytest.approx(sum((1 + k) * k for k in range(4)) / 10, abs=1e-5)
+    assert gm.verify(result).holds
+    told = gm.explain(model, channel=silent).warnings
+    assert any("reach their optimum by relaxed-admm only" in line for line in told)
+
+
+def test_bisection_is_refused_where_the_topology_varies():
+    model = build()
+    model.connect([nx.path_graph(["g1", "g2", "g3"]), nx.path_graph(["g1", "g3", "g2"])], coordinator=False)
+    with pytest.raises(gm.ModelError, match="the topology varies with time"):
+        gm.solve(model, "bisection")
+    assert gm.solve(model, "tan-yang-xu").status is gm.Status.CERTIFIED
+
+
+def test_auto_and_explain_know_what_masks_suit():
+    channel = gm.Channel(mask=3.0)
+    assert gm.solve(build(), channel=channel).algorithm in ("dual", "tan-yang-xu")
+    assert any(line.startswith("dual-consensus does not run") for line in gm.explain(build(), channel=channel).warnings)

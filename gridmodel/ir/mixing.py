@@ -82,9 +82,9 @@ def _gamma(links: Links, gamma: float | None) -> float:
     if gamma is None:
         return best_gamma(links)
     second, largest = laplacian_spectrum(links)
-    if not 0.0 < gamma < 2.0 / largest:
+    if not isinstance(gamma, int | float | np.integer | np.floating) or not 0.0 < gamma < 2.0 / largest:
         raise TopologyError(
-            f"gamma={gamma} does not bring agreement; I - gamma L needs it in (0, {2.0 / largest:.6g}), "
+            f"gamma={gamma!r} does not bring agreement; I - gamma L needs it in (0, {2.0 / largest:.6g}), "
             f"best {2.0 / (second + largest):.6g}, which is taken where gamma is left out."
         )
     return float(gamma)

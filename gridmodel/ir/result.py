@@ -162,6 +162,7 @@ class Result:
     culprit: the agent or coupling that makes the model infeasible or unbounded, where one was found.
     absent: agents that were not there at the end (they left, or had not come); value and certificate are of the others,
         and their own variables are NaN.
+    releases: noisy quantities that the agent that sent most of them sent, under ``Channel.privacy``.
     reveals: what an agent showed of itself. channel: the faults of the run, None for a perfect one.
     """
 
@@ -184,6 +185,7 @@ class Result:
     units: Mapping[str, str | None] = field(default_factory=dict)
     currency: str = "cost"
     coupling_rows: Mapping[int, str] = field(default_factory=dict)
+    releases: int = 0
     reveals: tuple[Reveal, ...] = ()
     channel: Any = None
     model: Any = field(default=None, repr=False)

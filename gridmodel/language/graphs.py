@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import pairwise
-from math import isfinite, log, pi, sqrt
+from math import log, pi, sqrt
 from typing import TypeAlias
 
 import networkx as nx
@@ -138,9 +138,9 @@ def small_world(nodes: Names, neighbours: int = 4, rewire: float = 0.1, seed: in
     """
     names = names_of(nodes)
     _within("rewire", rewire, 0.0, 1.0)
-    if neighbours < 2 or neighbours % 2 or neighbours >= len(names):
+    if not isinstance(neighbours, int | np.integer) or neighbours < 2 or neighbours % 2 or neighbours >= len(names):
         raise TopologyError(
-            f"neighbours={neighbours}: expected an even number from 2 and below the {len(names)} nodes."
+            f"neighbours={neighbours!r}: expected an even number from 2 and below the {len(names)} nodes."
         )
 
     def draw(rng: np.random.Generator) -> Pairs:
@@ -154,6 +154,8 @@ def _connected(
     names: list[str], draw: Callable[[np.random.Generator], Pairs], seed: int, options: str, remedy: str
 ) -> Graph:
     """The first connected graph among ``DRAWS`` of one random stream, so that a seed always gives the same one."""
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise TopologyError(f"seed={seed!r}: expected a whole number, 0 or more.")
     rng = np.random.default_rng(seed)
     for _ in range(DRAWS):
         graph = _joined(names, draw(rng))
@@ -177,5 +179,6 @@ def _graph(names: list[str], edges: Iterable[tuple[str, str]]) -> Graph:
 
 
 def _within(what: str, value: float, low: float, high: float) -> None:
-    if not (isfinite(value) and low < value <= high) and not (what == "rewire" and value == 0.0):
-        raise TopologyError(f"{what}={value}: expected a number above {low:g} and at most {high:g}.")
+    number = isinstance(value, int | float | np.integer | np.floating)
+    if not (number and low < value <= high) and not (what == "rewire" and value == 0.0):
+        raise TopologyError(f"{what}={value!r}: expected a number above {low:g} and at most {high:g}.")

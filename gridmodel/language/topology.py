@@ -46,6 +46,8 @@ class Topology:
     periods: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.coordinator, bool):
+            raise TopologyError(f"coordinator={self.coordinator!r}: expected True or False.")
         given = self.graph
         if isinstance(given, Topology):
             object.__setattr__(self, "coordinator", self.coordinator and given.coordinator)
@@ -73,21 +75,29 @@ class Topology:
             TopologyError: as the constructor, or of other nodes than the agents.
         """
         topology = cls(graph, coordinator)
+        topology.check(agents)
+        return topology
+
+    def check(self, agents: Iterable[str]) -> None:
+        """Checks that the nodes are the agents.
+
+        Raises:
+            TopologyError: of other nodes than the agents.
+        """
         known = set(agents)
-        strange = [str(node) for node in topology.graph if node not in known]
+        strange = [str(node) for node in self.graph if node not in known]
         if strange:
             raise TopologyError(
                 f"the topology has nodes that are no agents: {', '.join(strange[:5])}. "
                 f"Agents are {', '.join(sorted(known)[:5])}{', ...' if len(known) > 5 else ''}; "
                 "relabel with networkx.relabel_nodes."
             )
-        missing = known - set(topology.graph)
+        missing = known - set(self.graph)
         if missing:
             raise TopologyError(
                 f"the topology lacks {len(missing)} of {len(known)} agents, e.g. {sorted(missing)[0]}; "
-                "add them with graph.add_node and join them by edges."
+                "add them with graph.add_node, join them by edges, and connect once all agents are declared."
             )
-        return topology
 
     @classmethod
     def path(cls, nodes: Names) -> Topology:
@@ -253,8 +263,8 @@ class Topology:
         Raises:
             TopologyError: a tolerance outside (0, 1); as ``rate``; weights with which nodes never agree.
         """
-        if not 0.0 < tolerance < 1.0:
-            raise TopologyError(f"tolerance={tolerance}: expected a factor between 0 and 1, e.g. 1e-6.")
+        if not isinstance(tolerance, float | np.floating) or not 0.0 < tolerance < 1.0:
+            raise TopologyError(f"tolerance={tolerance!r}: expected a factor between 0 and 1, e.g. 1e-6.")
         rate = self.rate(weights, gamma)
         if rate >= 1.0:
             raise TopologyError(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from gridmodel.errors import NotApplicableError
+from gridmodel.errors import ModelError, NotApplicableError
 from gridmodel.ir.claim import FAULTS, Claim, Reveal
 from gridmodel.ir.properties import BlockFacts, Properties, RowFacts, Traffic, Verdict
 from gridmodel.report.text import columns, size
@@ -15,8 +15,10 @@ from gridmodel.units import per
 if TYPE_CHECKING:
     from rich.console import Group
 
+    from gridmodel.ir.links import Links
     from gridmodel.language.model import Model
     from gridmodel.runtime.channel import Channel
+    from gridmodel.runtime.interface import AbstractAlgorithm
 
 __all__ = ["Explanation", "explain"]
 
@@ -173,8 +175,9 @@ def explain(model: Model, prefer: str = "seconds", channel: Channel | None = Non
         ModelError: the model is wrong before any solving.
     """
     from gridmodel.compile import compile_model
-    from gridmodel.methods import choose, methods, over_channel, verdicts
+    from gridmodel.methods import check_channel, choose, methods, over_channel, verdicts
 
+    check_channel(channel)
     compiled = compile_model(model)
     found = verdicts(compiled)
     try:
@@ -183,6 +186,11 @@ def explain(model: Model, prefer: str = "seconds", channel: Channel | None = Non
         choice, reason = "nothing", str(error)
     applying = {name: methods()[name] for name, (verdict, _) in found.items() if verdict.applies}
     claims = {name: over_channel(algorithm).claims for name, algorithm in applying.items()}
+    warnings: tuple[str, ...] = ()
+    if channel is not None:
+        refusals = {name: _refusal(algorithm, channel) for name, algorithm in applying.items()}
+        misfit = _misfit(compiled.lowered.separable.links, channel)
+        warnings = (*misfit, *_warnings(claims, refusals, channel))
     return Explanation(
         model=model.name,
         properties=compiled.properties,
@@ -196,16 +204,43 @@ def explain(model: Model, prefer: str = "seconds", channel: Channel | None = Non
         rules={name: over_channel(algorithm).lost for name, algorithm in applying.items()},
         reveals={name: algorithm.reveals for name, algorithm in applying.items() if algorithm.reveals},
         channel=channel,
-        warnings=() if channel is None else tuple(_warnings(claims, channel)),
+        warnings=warnings,
     )
 
 
-def _warnings(claims: Mapping[str, Mapping[str, Claim]], channel: Channel) -> Iterator[str]:
+def _misfit(links: Links | None, channel: Channel) -> tuple[str, ...]:
+    """Why no algorithm of neighbours runs over a channel: it names who is not there, or cuts the topology."""
+    from gridmodel.runtime.leaving import check_membership
+    from gridmodel.runtime.network import Network
+
+    try:
+        if links is not None:
+            Network(links, channel)
+            check_membership(links, channel)
+    except ModelError as error:
+        return (f"no algorithm without a coordinator runs over this channel: {error}",)
+    return ()
+
+
+def _refusal(algorithm: AbstractAlgorithm, channel: Channel) -> str | None:
+    """Why an algorithm does not run over a channel; None where it does."""
+    try:
+        algorithm.over(channel)
+    except NotApplicableError as error:
+        return str(error)
+    return None
+
+
+def _warnings(
+    claims: Mapping[str, Mapping[str, Claim]], refusals: Mapping[str, str | None], channel: Channel
+) -> Iterator[str]:
     """One sentence for each algorithm that does not end at the optimum under the channel's faults."""
     for name, own in claims.items():
+        refusal = refusals[name]
+        if refusal is not None:
+            yield f"{name} does not run over this channel: {refusal}"
+            continue
         if not own:
-            if not channel.is_ideal:
-                yield f"{name} runs over a perfect channel only"
             continue
         for fault in ("ideal", *channel.faults):
             claim = own.get(fault)
@@ -215,6 +250,12 @@ def _warnings(claims: Mapping[str, Mapping[str, Claim]], channel: Channel) -> It
             elif not claim.exact:
                 yield f"{name} does not reach the optimum {where}: {claim}"
                 break
+    if channel.leaves and not channel.handover:
+        from gridmodel.methods import methods
+
+        kept = [name for name in claims if methods()[name].forgiving]
+        only = ", ".join(kept) or "none of these"
+        yield f"where an agent leaves without handing over, the others reach their optimum by {only} only"
     if len(channel.faults) > 1:
         yield "claims are for one fault at a time; of several at once the certificate tells"
 

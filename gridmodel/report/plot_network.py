@@ -101,7 +101,7 @@ def _layout(result: Result, trace: Trace) -> tuple[nx.Graph[Any], dict[str, Any]
 
 
 def _moments(trace: Trace) -> list[int]:
-    """The first check, the one nearest to a third of the last check's rounds on a logarithmic scale, the last."""
+    """The first check, the one nearest to the middle of the rounds on a logarithmic scale, the last."""
     rounds = np.maximum(trace.rounds, 1.0)
     middle = np.sqrt(rounds[0] * rounds[-1])
     return [0, int(np.argmin(np.abs(rounds - middle))), len(rounds) - 1]

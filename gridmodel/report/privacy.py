@@ -99,12 +99,10 @@ def _protections(result: Result) -> Iterator[str]:
         what = "What each agent reports" if central else "What agents start from"
         yield f"{what} is hidden by random shares of size {mask:g} that cancel in the sum."
     if noise is not None:
-        # Every quantity of a packet is a release of its own.
-        releases = result.rounds * max(1, sum(reveal.when == "every round" for reveal in result.reveals))
-        epsilon = noise.epsilon(max(releases, 1), _DELTA)
+        epsilon = noise.epsilon(result.releases, _DELTA)
         yield (
             f"Noise of size {noise.sigma:g} on quantities cut to {noise.sensitivity / 2:g}: each agent's data are "
-            f"({epsilon:.3g}, {_DELTA:g})-differentially private after {releases} releases."
+            f"({epsilon:.3g}, {_DELTA:g})-differentially private after {result.releases} releases."
         )
     if mask is None and noise is None:
         yield "Nothing hides it: who collects many rounds of an agent's messages can infer its cost near the optimum."

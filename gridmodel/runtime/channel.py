@@ -74,13 +74,13 @@ class Channel:
         _within("span", self.span, 0.0, np.inf, "the largest number that is sent", open_below=True, open_above=True)
         if self.mask is not None:
             _within("mask", self.mask, 0.0, np.inf, "a standard deviation", open_below=True, open_above=True)
-        for name in ("delay", "jitter"):
-            if not whole(getattr(self, name)):
-                raise ModelError(
-                    f"channel: {name}={getattr(self, name)!r} must be a whole number of rounds, 0 or more."
-                )
-        if not whole(self.seed):
-            raise ModelError(f"channel: seed={self.seed!r} must be a whole number, 0 or more.")
+        for name, of in (("delay", " of rounds"), ("jitter", " of rounds"), ("seed", "")):
+            value = getattr(self, name)
+            if not whole(value):
+                raise ModelError(f"channel: {name}={value!r} must be a whole number{of}, 0 or more.")
+            object.__setattr__(self, name, int(value))
+        if not isinstance(self.handover, bool | np.bool_):
+            raise ModelError(f"channel: handover={self.handover!r} must be True or False.")
         if self.rule is not None and self.rule not in MIX_RULES + PUSH_RULES:
             raise ModelError(f"channel: rule={self.rule!r} is unknown; use {', '.join(MIX_RULES)} for what is mixed, "
                              f"{', '.join(PUSH_RULES)} for shares.")  # fmt: skip
@@ -156,6 +156,11 @@ class Channel:
             )
 
     def _check_events(self) -> None:
+        for kind, form in (("outages", "(first round, round of return)"), ("leaves", "round"), ("joins", "round")):
+            if not isinstance(getattr(self, kind), Mapping):
+                raise ModelError(
+                    f"channel: {kind}={getattr(self, kind)!r} must map names of agents, {{agent: {form}}}."
+                )
         for name, periods in self.outages.items():
             for first, last in intervals(periods, name):
                 if not 0 <= first < last:

@@ -27,6 +27,8 @@ def read(text: str) -> dict[str, Any]:
     Raises:
         UnknownNameError: no such fault. ModelError: a value that is not understood.
     """
+    if not isinstance(text, str):
+        raise ModelError(f"channel: expected a text such as 'drop=0.1,delay=2', got {text!r}.")
     found: dict[str, Any] = {}
     for piece in filter(None, (part.strip() for part in text.split(","))):
         key, equals, value = (part.strip() for part in piece.partition("="))
@@ -163,4 +165,6 @@ def _event(events: dict[str, Any], value: str) -> None:
     name, _, at = value.rpartition(":")
     if not (name and at.isdigit()):
         raise ModelError(f"channel: {value!r} is not understood; write AGENT:ROUND, e.g. leave=g2:200.")
+    if name in events:
+        raise ModelError(f"channel: {name} leaves or joins twice; leave one of them out.")
     events[name] = int(at)

@@ -56,6 +56,8 @@ class AbstractAlgorithm(abc.ABC):
     """How it ends under each fault of a channel; empty where it runs over a perfect channel only."""
     lost: ClassVar[str] = ""
     """Its rule for messages that get lost (see docs/channel.md); empty where none may be."""
+    forgiving: ClassVar[bool] = False
+    """Whether the others' optimum is reached though an agent leaves without handing over."""
     reveals: ClassVar[tuple[Reveal, ...]] = ()
     """What an agent shows of itself, to whom."""
 

@@ -39,7 +39,7 @@ class Lane:
         self._network.count(values.shape[1], self._coder)
         if self._network.is_plain:
             return values
-        self._network.released(edges=False)
+        self._network.released()
         self._numbers = values.shape[1]
         sent = self._coder(self._network.veiled(values))
         self.history.push(sent)

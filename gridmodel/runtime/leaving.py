@@ -20,10 +20,13 @@ def check_membership(links: Links, channel: Channel) -> None:
     if not (channel.leaves or channel.joins):
         return
     place = {name: k for k, name in enumerate(links.nodes)}
+    # Who takes part in no coupling has no edge to a coordinator, and is not missed.
+    reached = np.bincount(np.concatenate([links.sender, links.receiver]), minlength=links.size) > 0
     for at in sorted({0, *channel.leaves.values(), *channel.joins.values()}):
         present = np.array([_is_there(name, at, channel) for name in place])
         if not present.any():
             raise TopologyError(f"channel: from round {at} on no agent is there; let at least one stay.")
+        present &= reached | ~reached.any()
         alive = present[links.sender] & present[links.receiver]
         number = np.cumsum(present) - 1
         kept = [name for name in links.nodes if present[place[name]]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import TypeGuard, final
 
 import numpy as np
 import scipy.sparse as sp
@@ -106,6 +106,8 @@ class Gaussian:
 
     def epsilon(self, releases: int, delta: float) -> float:
         """epsilon after so many releases, at this delta."""
+        if releases:
+            _positive("releases", releases)
         _inside("delta", delta)
         rho = releases * self.rho
         return float(rho + 2.0 * np.sqrt(rho * np.log(1.0 / delta)))
@@ -132,12 +134,15 @@ class Gaussian:
         return np.asarray(values * cut + self.sigma * rng.standard_normal(values.shape))
 
 
+def _number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
 def _positive(name: str, value: float) -> None:
-    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not (number and 0 < value < np.inf):
+    if not (_number(value) and 0 < value < np.inf):
         raise ModelError(f"masking: {name}={value!r} must be a number above 0.")
 
 
 def _inside(name: str, value: float) -> None:
-    if not 0 < value < 1:
+    if not (_number(value) and 0 < value < 1):
         raise ModelError(f"masking: {name}={value!r} must be above 0 and below 1, e.g. 1e-5.")

@@ -141,21 +141,19 @@ class Network:
             return values
         return privacy(values, self._hiding)
 
-    def released(self, edges: bool) -> None:
-        """Counts one quantity as released, by every node that takes part, once or on each of its edges."""
+    def released(self, edges: Flags | None = None) -> None:
+        """Counts one quantity as released by every node that takes part.
+
+        Args:
+            edges: which edges carry one of their own, each a release, shape (E,); None where it is the same for all.
+        """
         if self.channel.privacy is None:
             return
-        if edges:
-            sent = self.fates.sent
-            of = self.links.sender if sent is None else self.links.sender[sent]
-            self.releases += np.bincount(of, minlength=self.links.size)
-        else:
+        if edges is None:
             self.releases += True if self.active is None else self.active
-
-    def epsilon(self, delta: float) -> float:
-        """epsilon of what the agent that sent most has released so far, at this delta; infinite without privacy."""
-        privacy = self.channel.privacy
-        return np.inf if privacy is None else privacy.epsilon(int(self.releases.max(initial=0)), delta)
+        else:
+            on = edges if self.fates.sent is None else edges & self.fates.sent
+            self.releases += np.bincount(self.links.sender[on], minlength=self.links.size)
 
     def count(self, numbers: int | Ints, coder: Coder) -> None:
         """Adds ``numbers`` to every packet of this round, or to each edge's its own, shape (E,)."""

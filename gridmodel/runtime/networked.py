@@ -57,7 +57,12 @@ class AbstractNetworked(AbstractAlgorithm):
 
     @final
     def over(self, channel: Channel) -> AbstractNetworked:
-        """The same algorithm over another channel."""
+        """The same algorithm over another channel.
+
+        Raises:
+            NotApplicableError: the channel masks, and there is nothing that could be masked.
+        """
+        self._check_mask(channel)
         return replace(self, channel=channel)  # type: ignore[type-var]
 
     @final
@@ -68,12 +73,7 @@ class AbstractNetworked(AbstractAlgorithm):
             NotApplicableError: the model has no topology.
             TopologyError: who leaves or joins cuts it.
         """
-        if self.channel.mask is not None and not self.masks:
-            raise NotApplicableError(
-                f"{self.name} has no sum in which random shares could hide anything; mask= is for averaging, "
-                "gradient-tracking, push-pull, push-diging, edge-admm, tan-yang-xu and dual. Leave it out, or use "
-                "privacy=gridmodel.Gaussian(...)."
-            )
+        self._check_mask(self.channel)
         links = self.links(problem)
         if links is None:
             raise NotApplicableError(
@@ -139,3 +139,11 @@ class AbstractNetworked(AbstractAlgorithm):
         """Every agent sends one packet to each neighbour."""
         edges = problem.links.edges if problem.links is not None else 0
         return Traffic(edges, edges * self.numbers(problem))
+
+    def _check_mask(self, channel: Channel) -> None:
+        if channel.mask is not None and not self.masks:
+            raise NotApplicableError(
+                f"{self.name} has no sum in which random shares could hide anything; mask= is for averaging, "
+                "gradient-tracking, push-pull, push-diging, edge-admm, tan-yang-xu and dual. Leave it out, or use "
+                "privacy=gridmodel.Gaussian(...)."
+            )

@@ -59,7 +59,7 @@ class Pusher:
         network.count(values.shape[1], self._coder)
         if network.is_plain:
             return np.asarray(self._ideal @ values)
-        network.released(edges=False)
+        network.released()
         dealt, active = network.veiled(values), network.active
         if active is not None:
             dealt = np.where(active[:, None], dealt, 0.0)

@@ -65,12 +65,15 @@ def reduce(stack: Stack, columns: Ints) -> Reduced | None:
     shared = np.arange(n - d, n)
     K = whole[:, inner[:, None], inner]
     across = whole[:, inner[:, None], shared]
+    size = _balance(K)
+    K = size[:, :, None] * K * size[:, None, :]
     if not _solvable(K):
         return None
     q = np.empty_like(stack.q)
     np.put_along_axis(q, order, stack.q, axis=1)
     right = np.concatenate([q[:, : n - d], -stack.b], axis=1)
-    solved = np.linalg.solve(K, -np.concatenate([across, right[:, :, None]], axis=2))
+    wide = np.concatenate([across, right[:, :, None]], axis=2)
+    solved = size[:, :, None] * np.linalg.solve(K, -size[:, :, None] * wide)
     slope, level = solved[:, :, :d], solved[:, :, d]
     hessian = whole[:, shared[:, None], shared] + across.transpose(0, 2, 1) @ slope
     linear = linear + np.einsum("nji,nj->ni", across, level)
@@ -99,6 +102,18 @@ def _dense(batch: Batch, rows: Ints | None, cols: Ints, shape: tuple[int, int], 
     row = np.broadcast_to(batch.row, (size, batch.nnz)) if rows is None else rows[:, batch.row]
     out[at, row, cols[:, batch.col]] = batch.full
     return out
+
+
+def _balance(K: Floats) -> Floats:
+    """Factors of rows and columns that bring every row's largest entry near one, shape (N, n - d + m).
+
+    They are powers of two, with which nothing is rounded.
+    """
+    size = np.ones(K.shape[:2])
+    for _ in range(8):
+        largest = np.abs(size[:, :, None] * K * size[:, None, :]).max(axis=2, initial=0)
+        size /= np.sqrt(np.where(largest > 0, largest, 1.0))
+    return np.asarray(np.exp2(np.round(np.log2(size))))
 
 
 def _solvable(K: Floats) -> bool:

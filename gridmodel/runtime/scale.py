@@ -41,7 +41,11 @@ class Scale:
             moved = [_through(s.A, s.b, s.group, r) for s, r in zip(stacks, found, strict=True)]
             if not any(moved) and not self._through_couplings(found):
                 break
-        return [_rest(stack, r) for stack, r in zip(stacks, found, strict=True)]
+        found = [_rest(stack, r) for stack, r in zip(stacks, found, strict=True)]
+        # Whoever has no cost moves as far as those it is coupled with; only where nobody says how far is it one.
+        while any(np.isnan(r).any() for r in found) and self._through_couplings(found):
+            pass
+        return [np.where(np.isnan(r), 1.0, r) for r in found]
 
     @cached_property
     def flat(self) -> Floats:
@@ -136,7 +140,7 @@ def _through(A: Batch, b: Floats, group: NDArray[np.intp], r: Floats) -> bool:
 
 
 def _rest(stack: Stack, r: Floats) -> Floats:
-    """Columns that nothing bounds: from the cost's own minimum, else one."""
+    """Columns that nothing bounds: from the cost's own minimum, else as the others; NaN where there are none."""
     if not np.isnan(r).any():
         return r
     curve = np.broadcast_to(stack.P.diagonal(), stack.q.shape) if stack.P.nnz else np.zeros_like(stack.q)
@@ -144,7 +148,7 @@ def _rest(stack: Stack, r: Floats) -> Floats:
     fixed = np.where(np.isfinite(stack.lower), np.abs(stack.lower), 0.0)
     guess = np.maximum(guess, fixed).max(axis=0)
     known = r[~np.isnan(r)]
-    typical = float(np.median(known)) if len(known) else 1.0
+    typical = float(np.median(known)) if len(known) else np.nan
     for g in np.unique(stack.group[np.isnan(r).any(axis=0)]):
         at = stack.group == g
         size = guess[at].max()

@@ -46,7 +46,7 @@ class Wire:
         network.count(values.shape[1] if self._numbers is None else self._numbers, self._coder)
         if network.is_plain:
             return values, None
-        network.released(edges=True)
+        network.released(np.ones(len(values), dtype=bool) if self._numbers is None else self._numbers > 0)
         self._past.push(self._coder(network.veiled(values)))
         if fates.late is None:
             read = self._past[network.channel.delay]

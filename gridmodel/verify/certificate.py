@@ -53,7 +53,7 @@ def verify(result: Result) -> Certificate:
     if result.model is None:
         raise ModelError("the result carries no model; verify(...) needs one that gridmodel.solve returned.")
     start = time.perf_counter()
-    central = without_absent(result) if result.absent else solve_central(result.model)
+    central = without_absent(result.model, result.absent) if result.absent else solve_central(result.model)
     base = result.certificate or Certificate(0.0, result.value, 1.0, np.inf, np.inf, np.inf)
     done = complete(base, result, central)
     result.certificate = done

@@ -127,7 +127,7 @@ class ADMM(AbstractAlgorithm):
                 raise NotApplicableError(
                     f"ADMM({option}={getattr(self, option)}) needs a channel without faults; leave {option} out."
                 )
-        return CoordinatedADMM(self.rho, self.oracle, channel)
+        return CoordinatedADMM(self.rho, self.oracle).over(channel)
 
     def traffic(self, problem: Separable) -> Traffic:
         """What one round of the form sends."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gridmodel.errors import NotApplicableError
 from gridmodel.ir.links import Links
 from gridmodel.ir.separable import Separable
+from gridmodel.runtime.agreed import all_agreements
 from gridmodel.runtime.channel import Channel
 from gridmodel.runtime.masking import RowMasks
 from gridmodel.runtime.network import Network
@@ -67,9 +68,18 @@ class Star:
     """The numbers that agents report, as flat vectors of all slots, and the way to the coordinator and back.
 
     at, row: agent and coupling row of each slot, shape (S,). hub: the coordinator's node.
+
+    Raises:
+        NotApplicableError: agreements that somebody leaves for good; masks on a channel that spoils them.
     """
 
     def __init__(self, problem: Separable, network: Network) -> None:
+        gone = [who for who, at in network.channel.leaves.items() if network.channel.joins.get(who, -1) < at]
+        if gone and problem.couplings.size and all_agreements(problem):
+            raise NotApplicableError(
+                f"a coordinator ties agents pair by pair in agreements, and {gone[0]} leaves its pairs for good, which "
+                "would have the others agree on zero. Use 'relaxed-admm', which goes on with those who stay."
+            )
         self.problem = problem
         self.network = network
         self.at = _agents(problem)

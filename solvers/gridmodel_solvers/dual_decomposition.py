@@ -91,7 +91,7 @@ class DualDecomposition(AbstractAlgorithm):
                 "'dual' stands faults with a coordinator only, and the topology forbids one; use "
                 "'relaxed-dual-consensus', by which neighbours agree on prices."
             )
-        return CoordinatedDual(self.step_size, self.accuracy, self.oracle, channel)
+        return CoordinatedDual(self.step_size, self.accuracy, self.oracle).over(channel)
 
     def verdict(self, properties: Properties) -> Verdict:
         """Agents whose answer to prices does not jump; a coordinator, or rows of two neighbours."""

@@ -127,7 +127,7 @@ def test_fastest_is_refused_where_it_would_take_too_long() -> None:
 def test_gamma_is_taken_within_its_bound() -> None:
     links = Topology.star(5).links
     assert (edge_weights(links, "laplacian", gamma=0.39) == 0.39).all()
-    for bad in (0.4, 0.0, -1.0, np.nan):
+    for bad in (0.4, 0.0, -1.0, np.nan, "a"):
         with pytest.raises(TopologyError, match=r"needs it in \(0, 0\.4\), best 0\.333333"):
             edge_weights(links, "laplacian", gamma=bad)
     with pytest.raises(TopologyError, match="goes with weights='laplacian' only"):

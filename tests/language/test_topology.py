@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gridmodel.compile import compile_model
 from gridmodel.errors import TopologyError
 from gridmodel.ir.mixing import WEIGHTS
 from gridmodel.language.model import Model
@@ -34,6 +35,14 @@ def test_a_fleets_agents_are_nodes_of_their_own(model):
     assert model.topology.are_neighbours("g", "home[1]")
     assert not model.topology.are_neighbours("home[0]", "home[1]")
     assert model.topology.components == [["g", "home[0]", "home[1]"]]
+
+
+def test_an_agent_that_came_after_connect_is_named(model):
+    model.connect(nx.path_graph(["home[0]", "g", "home[1]"]))
+    model["g"].variable("x")
+    model.agent("late").variable("x")
+    with pytest.raises(TopologyError, match=r"lacks 1 of 4 agents, e\.g\. late; .* connect once all agents are"):
+        compile_model(model)
 
 
 def test_components_of_a_topology_that_falls_apart(model):
@@ -221,6 +230,12 @@ def test_random_graphs_follow_their_law() -> None:
         (lambda: Topology.random_geometric(200, 0.01), r"none of 100 .*radius=0\.01 was connected; choose a larger"),
         (lambda: Topology.small_world(10, 3), "neighbours=3: expected an even number from 2 and below the 10 nodes"),
         (lambda: Topology.small_world(10, rewire=-0.1), r"rewire=-0\.1"),
+        (lambda: Topology.small_world(10, "4"), "neighbours='4': expected an even number"),
+        (lambda: Topology.erdos_renyi(5, "a"), "probability='a': expected a number"),
+        (lambda: Topology.random_geometric(5, "a"), "radius='a': expected a number"),
+        (lambda: Topology.erdos_renyi(5, seed=-1), "seed=-1: expected a whole number, 0 or more"),
+        (lambda: Topology.erdos_renyi(5, seed="a"), "seed='a': expected a whole number"),
+        (lambda: Topology(nx.path_graph(3), coordinator="no"), "coordinator='no': expected True or False"),
     ],
 )
 def test_shapes_that_cannot_be_made(make: Callable[[], Topology], text: str) -> None:
@@ -259,7 +274,7 @@ def test_one_round_suffices_where_all_hear_all() -> None:
     assert Topology.complete(6).mixing() @ values == pytest.approx(np.full(6, 2.5))
 
 
-@pytest.mark.parametrize("tolerance", [0.0, 1.0, -1e-6, 2.0, np.nan])
+@pytest.mark.parametrize("tolerance", [0.0, 1.0, -1e-6, 2.0, np.nan, "a"])
 def test_tolerances_that_are_no_factor(tolerance: float) -> None:
     with pytest.raises(TopologyError, match="expected a factor between 0 and 1"):
         Topology.path(3).rounds_to(tolerance)

@@ -37,5 +37,7 @@ def test_bad_options_are_named():
         build(lost=9999)
     with pytest.raises(gm.ModelError, match="droop and load_response must be above 0"):
         build(droop=0.0)
+    with pytest.raises(gm.ModelError, match="droop and load_response must be above 0"):
+        build(load_response=float("inf"))
     with pytest.raises(gm.ModelError, match="no generator at bus 2"):
         build("pglib_opf_case118_ieee.m", lost=2)

@@ -71,5 +71,9 @@ def test_the_village_is_connected_and_talks_to_few():
 def test_bad_options_are_named():
     with pytest.raises(gm.ModelError, match="homes must be a whole number of at least 2"):
         build(homes=1)
+    with pytest.raises(gm.ModelError, match=r"days must be a whole number of at least 2, got 2\.5"):
+        build(days=2.5)
+    with pytest.raises(gm.ModelError, match="ridge must be a number above 0"):
+        build(ridge=float("inf"))
     with pytest.raises(gm.ModelError, match="ridge must be a number above 0"):
         build(ridge=0.0)

@@ -34,8 +34,18 @@ def test_noise_has_its_epsilon():
     noise = gm.Gaussian(sigma=0.5, sensitivity=4.0)
     result = gm.solve(build(), "relaxed-dual-consensus", channel=gm.Channel(privacy=noise), max_rounds=40)
     text = str(gm.privacy(result))
-    assert "differentially private after 40 releases" in text
-    assert f"({noise.epsilon(40, 1e-5):.3g}, 1e-05)" in text
+    # On the path g2 sends each of its two neighbours a number of its own, under noise of its own.
+    assert result.releases == 80
+    assert "differentially private after 80 releases" in text
+    assert f"({noise.epsilon(80, 1e-5):.3g}, 1e-05)" in text
+
+
+def test_what_agents_send_is_counted_and_not_what_a_coordinator_sends():
+    channel = gm.Channel(privacy=gm.Gaussian(sigma=0.5, sensitivity=4.0))
+    model = build()
+    model.connect(model.topology.graph)
+    assert gm.solve(model, "dual", channel=channel, max_rounds=40).releases == 40
+    assert gm.solve(model, "dual", max_rounds=40).releases == 0
 
 
 def test_the_central_solver_sees_everything():

@@ -29,6 +29,11 @@ CARELESS: list[tuple[dict[str, Any], str]] = [
     ({"delay": float("inf")}, "delay=inf must be a whole number of rounds"),
     ({"delay": "2"}, "delay='2' must be a whole number of rounds"),
     ({"jitter": -1}, "jitter=-1 must be a whole number of rounds, 0 or more"),
+    ({"seed": "a"}, "seed='a' must be a whole number, 0 or more"),
+    ({"handover": "no"}, "handover='no' must be True or False"),
+    ({"outages": [("g2", (1, 2))]}, r"outages=.* must map names of agents, {agent: \(first round, round of return\)}"),
+    ({"leaves": None}, "leaves=None must map names of agents, {agent: round}"),
+    ({"joins": ["g2"]}, r"joins=\['g2'\] must map names of agents"),
     ({"seed": -3}, "seed=-3 must be a whole number, 0 or more"),
     ({"outages": {"g2": (300, 200)}}, r"the outage \(300, 200\) of 'g2' must start .* before it ends"),
     ({"outages": {"g2": (-5, 3)}}, r"the outage \(-5, 3\) of 'g2' must start at round 0"),
@@ -66,6 +71,7 @@ def test_careless_options_are_named(options: dict[str, Any], text: str) -> None:
         ("drop=x", "drop='x' is no number"),
         ("drop=10%", "drop='10%' is no number; a share of 10 % is drop=0.1"),
         ("drop=.1,drop=.2", "drop is given twice"),
+        ("leave=g2:5,leave=g2:8", "g2 leaves or joins twice"),
         ("outage=g2", "outage='g2' is not understood; write outage=AGENT:FIRST-LAST"),
         ("outage=g2:300", "outage='g2:300' is not understood"),
         ("leave=g2", "'g2' is not understood; write AGENT:ROUND"),
@@ -136,3 +142,14 @@ def test_kinds_of_fault() -> None:
 def test_outages_in_every_form() -> None:
     assert intervals((1, 2)) == intervals([1, 2]) == intervals([(1, 2)]) == intervals((np.int64(1), 2)) == [(1, 2)]
     assert intervals([(1, 2), (5, 6)]) == [(1, 2), (5, 6)]
+
+
+def test_whole_numbers_of_any_type_are_kept_as_int() -> None:
+    channel = Channel(delay=2.0, jitter=np.int32(1), seed=np.float64(3))  # type: ignore[arg-type]
+    assert [type(value) for value in (channel.delay, channel.jitter, channel.seed)] == [int] * 3
+    assert channel == Channel(delay=2, jitter=1, seed=3)
+
+
+def test_a_text_is_asked_for() -> None:
+    with pytest.raises(ModelError, match=r"expected a text such as 'drop=0\.1,delay=2', got None"):
+        Channel.parse(None)  # type: ignore[arg-type]

@@ -118,6 +118,11 @@ def test_careless_noise_is_named(sigma: float, sensitivity: float) -> None:
 def test_careless_targets_are_named() -> None:
     with pytest.raises(ModelError, match="delta=2 must be above 0 and below 1"):
         Gaussian(1.0, 1.0).epsilon(3, 2)
+    with pytest.raises(ModelError, match="delta='a' must be above 0"):
+        Gaussian(1.0, 1.0).epsilon(3, "a")  # type: ignore[arg-type]
+    for releases in (-1, "a"):
+        with pytest.raises(ModelError, match=r"releases=.* must be a number above 0"):
+            Gaussian(1.0, 1.0).epsilon(releases, 1e-5)  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="epsilon=0 must be a number above 0"):
         Gaussian.reaching(0, 1e-5, 10, 1.0)
     with pytest.raises(ModelError, match="mask=-1"):

@@ -79,3 +79,19 @@ def test_limits_on_the_agreed_numbers_are_rough():
     reason = roughness(stack, reduce(stack, agreed_columns(problem)[0]))
     assert reason is not None
     assert "equations" in reason
+
+
+@pytest.mark.parametrize("unit", [1e-5, 1.0, 1e5])
+def test_units_do_not_decide_whether_a_block_is_a_quadratic(unit):
+    model = gm.Model("split")
+    for i in range(2):
+        agent = model.agent(f"a{i}")
+        theta, own = agent.variable("theta"), agent.variable("own", 2)
+        agent.subject_to(cp.sum(own) == theta)
+        agent.minimize(cp.sum_squares(own / unit))
+    model.agree("theta")
+    problem = compile_model(model).lowered.separable
+    found = reduce(problem.stacks[0], agreed_columns(problem)[0])
+    assert found is not None
+    assert found.hessian * unit**2 == pytest.approx(1.0)  # both halves take half of theta: 2 (theta / 2)^2
+    assert found.slope[:, :2] == pytest.approx(0.5)

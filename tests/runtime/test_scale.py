@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cvxpy as cp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import gridmodel as gm
+from gridmodel.compile import compile_model
 from gridmodel.ir.separable import Separable
 from gridmodel.runtime.scale import Scale
 from tests.runtime.units import in_units
@@ -74,3 +77,13 @@ def test_sizes_follow_the_units_of_each_column(columns: list[float], row: float)
     first, other = Scale(battery()), Scale(in_units(battery(), columns, row))
     np.testing.assert_allclose(other.columns[0], first.columns[0] * columns, rtol=1e-12)
     np.testing.assert_allclose(other.rows, row * first.rows, rtol=1e-12)
+
+
+def test_agents_without_a_cost_move_as_far_as_those_they_agree_with() -> None:
+    model = gm.Model("idle")
+    for name in ("busy", "idle"):
+        theta = model.agent(name).variable("theta")
+        if name == "busy":
+            model[name].minimize(cp.square(theta - 5000))
+    model.agree("theta")
+    assert Scale(compile_model(model).lowered.separable).flat == pytest.approx(5000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cvxpy as cp
 import networkx as nx
 import numpy as np
 import pytest
@@ -325,3 +326,27 @@ def test_claims(kind: type[AbstractNetworked], seed: int) -> None:
     assert 1e-4 < short < 0.01
     assert long < 2 * short
     assert 1e-3 < error(kind(channel=Channel(bits=8)), problem, optimum, 1000) < 0.4
+
+
+@pytest.mark.parametrize("method", ["admm", "dual"])
+def test_agreements_that_somebody_leaves_are_refused(method: str) -> None:
+    model = gm.Model("agreement")
+    for k in range(3):
+        x = model.agent(f"a{k}").variable("x")
+        model[f"a{k}"].minimize(cp.square(x - k))
+    model.agree("x")
+    with pytest.raises(NotApplicableError, match="a1 leaves its pairs for good"):
+        gm.solve(model, method, channel=Channel(leaves={"a1": 15}))
+    back = gm.solve(model, method, channel=Channel(leaves={"a1": 15}, joins={"a1": 30}), verify=True)
+    assert back.status is gm.Status.CERTIFIED
+
+
+def test_who_takes_part_in_nothing_is_not_missed_by_the_coordinator() -> None:
+    model = gm.Model("one alone")
+    for k in range(4):
+        p = model.agent(f"a{k}").variable("p", bounds=(0, 3))
+        model[f"a{k}"].minimize(cp.square(p - 0.1 * k))
+    model.couple(sum(model[f"a{k}"]["p"] for k in range(3)) == 2, name="balance")
+    result = gm.solve(model, "admm", channel=Channel(leaves={"a1": 15}), verify=True)
+    assert result.status is gm.Status.CERTIFIED
+    assert result["a3"]["p"] == pytest.approx(0.3, abs=1e-4)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gridmodel.ir.claim import Claim, Reveal
 from gridmodel.ir.separable import Separable
@@ -21,8 +20,6 @@ from gridmodel_solvers.agreement.shared import Shared
 from gridmodel_solvers.agreement.steps import check_options, lateness, mixing, step_sizes
 
 __all__ = ["GradientTracking"]
-
-Floats = NDArray[np.float64]
 
 
 @final

@@ -19,7 +19,6 @@ __all__ = ["Proximal", "half_way"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
-Flags = NDArray[np.bool_]
 
 
 @final
@@ -63,19 +62,21 @@ class Proximal:
 
 
 def half_way(follows: Callable[[float], float], decades: float = 6.0, steps: int = 6) -> float:
-    """The factor, by halving its exponent's range, at which a share that grows with it is half of its largest.
+    """The factor, by halving its exponent's range, at which a share that grows with it is half way up.
+
+    Agents whose costs are flat follow at every factor, and do not count.
 
     Args:
         follows: the share at a factor.
         decades: how far from 1 to look. steps: how often to halve.
     """
-    most = follows(10.0**decades)
-    if most <= 0:
+    least, most = follows(10.0**-decades), follows(10.0**decades)
+    if most - least <= 1e-3:
         return 1.0
     low, high = -decades, decades
     for _ in range(steps):
         middle = (low + high) / 2
-        low, high = (middle, high) if follows(10.0**middle) < 0.5 * most else (low, middle)
+        low, high = (middle, high) if follows(10.0**middle) < 0.5 * (least + most) else (low, middle)
     return float(10.0 ** ((low + high) / 2))
 
 

@@ -9,13 +9,10 @@ from typing import Any, ClassVar, final
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.sparse.linalg import splu
 
 from gridmodel.errors import ModelError
 from gridmodel.ir.claim import Claim, Reveal
-from gridmodel.ir.links import Links
 from gridmodel.ir.separable import Separable
-from gridmodel.ir.spectrum import laplacian
 from gridmodel.runtime.channel import Channel
 from gridmodel.runtime.interface import Iterate
 from gridmodel.runtime.network import Network
@@ -23,6 +20,7 @@ from gridmodel.runtime.streams import Wire
 from gridmodel_solvers.agreement.base import AbstractAgreement
 from gridmodel_solvers.agreement.edges import check_rho, edge_penalty, need_ways_back
 from gridmodel_solvers.agreement.shared import Shared
+from gridmodel_solvers.flows import flow_into
 
 __all__ = ["RelaxedADMM"]
 
@@ -76,6 +74,7 @@ class RelaxedADMM(AbstractAgreement):
     name: ClassVar[str] = "relaxed-admm"
     takes: ClassVar[str] = "a closed form"
     lost: ClassVar[str] = "z"
+    forgiving: ClassVar[bool] = True
     rank: ClassVar[int] = 20
     claims: ClassVar[Mapping[str, Claim]] = {
         "ideal": Claim("exact"),
@@ -113,7 +112,7 @@ class RelaxedADMM(AbstractAgreement):
         g = np.zeros_like(x)
         if warm is not None:
             g = -shared.pull(warm.mu)
-            z = z + _flow(links, g)
+            z = z + flow_into(links, g)
         ones = np.ones(links.edges)
         sums = sp.csr_array((ones, np.arange(links.edges), links.start), shape=(links.size, links.edges))
         alive, degree = _alive(network)
@@ -156,11 +155,3 @@ def _alive(network: Network) -> tuple[Flags, Floats]:
     links, present = network.links, network.fates.present
     alive = present[links.sender] & present[links.receiver]
     return alive, np.bincount(links.receiver, alive, links.size)[:, None].astype(np.float64)
-
-
-def _flow(links: Links, g: Floats) -> Floats:
-    """A flow y_e = phi_receiver - phi_sender whose sum into each node is g_i, for g that sums to zero; shape (E, d)."""
-    phi = np.zeros_like(g)
-    if links.connected and links.size > 1:
-        phi[1:] = splu(sp.csc_matrix(laplacian(links)[1:, 1:])).solve(np.ascontiguousarray(g[1:]))
-    return np.asarray(phi[links.receiver] - phi[links.sender])

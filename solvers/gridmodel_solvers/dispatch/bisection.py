@@ -131,6 +131,8 @@ class Bisection(AbstractNetworked):
     def verdict(self, properties: Properties) -> Verdict:
         """Agents whose answer to prices does not jump and reacts to every row by itself; edges in both directions."""
         refusal = no_network(properties) or no_dispatch(properties)
+        if refusal is None and properties.network is not None and properties.network.varies:
+            refusal = "the topology varies with time, and its inner rounds are counted for one that stays"
         if refusal is None and properties.coupling_rows > 1:
             tied = [fact for fact in properties.blocks if fact.kind != "box"]
             if tied:

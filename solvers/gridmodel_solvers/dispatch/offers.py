@@ -14,7 +14,7 @@ from gridmodel.runtime.interface import Iterate
 from gridmodel_solvers.exchange import row_sizes
 from gridmodel_solvers.oracles.augment import Augmented, augment
 from gridmodel_solvers.oracles.choose import choose
-from gridmodel_solvers.oracles.interface import Oracle, OracleAnswer
+from gridmodel_solvers.oracles.interface import LocalProblem, Oracle, OracleAnswer
 
 __all__ = ["Offers"]
 
@@ -24,6 +24,8 @@ Flags = NDArray[np.bool_]
 
 _ASTRAY = 1e12
 """So many times what costs and ranges suggest, multipliers are those of a run that diverges."""
+_DOUBTFUL = 1e4
+"""The same, where a local solver gives up on them."""
 
 
 class Offers:
@@ -41,12 +43,10 @@ class Offers:
         self._ends = np.cumsum([stack.size for stack in problem.stacks])[:-1]
         self._alike = [_same_rows(stack) for stack in problem.stacks]
         self.touches = self._spread([np.ones(stack.rows.shape) for stack in problem.stacks]) > 0
-        count = np.maximum(self.touches.sum(axis=0), 1)
-        self.share_lower = np.where(self.touches, problem.couplings.lower / count, 0.0)
-        self.share_upper = np.where(self.touches, problem.couplings.upper / count, 0.0)
         self.unit, self.penalty, self.energy = row_sizes(problem)
         self._oracles: list[Oracle] = []
         self._proximal: tuple[Floats, list[Augmented], list[Oracle]] | None = None
+        self.deal(np.ones(self.size, dtype=bool))
         self._answers = [_nowhere(stack) for stack in problem.stacks]
 
     def allowed(self, mu: Floats) -> Floats:
@@ -74,7 +74,10 @@ class Offers:
                 part = np.take_along_axis(part, stack.rows, axis=1)
             elif len(alike) < self.m:
                 part = part[:, alike]
-            answers.append(oracle.solve(stack.q + stack.C.tdot(part)))
+            answer = self._solved(oracle, stack.q + stack.C.tdot(part), mu)
+            if answer is None:
+                return np.full(mu.shape, np.nan)
+            answers.append(answer)
             start += stack.size
         self._answers = answers
         return self.reported()
@@ -104,7 +107,10 @@ class Offers:
             at = np.arange(start, start + stack.size)[:, None]
             w, fixed = weight[at, stack.rows], ~self._open(at, stack)
             aim = np.where(fixed, self.share_lower[at, stack.rows], 0.0) - w * target[at, stack.rows]
-            answer = made.cut(oracle.solve(made.linear(np.zeros_like(aim), aim)))
+            solved = self._solved(oracle, made.linear(np.zeros_like(aim), aim), target)
+            if solved is None:
+                return np.full(target.shape, np.nan)
+            answer = made.cut(solved)
             reach = made.base.C.dot(answer.x)
             out[at, stack.rows] = (reach - aim) / w
             answers.append(OracleAnswer(answer.x[:, : stack.columns], answer.nu, answer.zeta))
@@ -122,20 +128,25 @@ class Offers:
         self._answers = [OracleAnswer(*part) for part in zip(warm.x, warm.nu, warm.zeta, strict=True)]
 
     def deal(self, present: Flags) -> None:
-        """Deals the sides in equal parts to those present who take part in a row; to all present where none does."""
+        """Deals the sides in equal parts to those present who take part in a row; to all present where none does.
+
+        Who may come later takes nothing of a finite side, and keeps an infinite one: else its share would be an
+        equation, and its multiplier no longer of the row's sign.
+        """
         y = self.problem.couplings
         takes = self.touches & present[:, None]
         takes |= present[:, None] & ~takes.any(axis=0)
         count = np.maximum(takes.sum(axis=0), 1)
-        self.share_lower = np.where(takes, y.lower / count, 0.0)
-        self.share_upper = np.where(takes, y.upper / count, 0.0)
+        self.share_lower, self.share_upper = (
+            np.where(takes | self.touches & np.isinf(side), side / count, 0.0) for side in (y.lower, y.upper)
+        )
         self._proximal = None
 
     def hand_over(self, node: int, heir: int) -> None:
         """Gives ``node``'s shares of the sides to ``heir``, so that those who stay meet them in full."""
         for share in (self.share_lower, self.share_upper):
             share[heir] += share[node]
-            share[node] = 0.0
+            share[node, np.isfinite(share[node])] = 0.0
         self._proximal = None
 
     def reported(self) -> Floats:
@@ -164,9 +175,22 @@ class Offers:
             residual,
         )
 
-    def _astray(self, mu: Floats) -> bool:
+    def _solved(self, oracle: Oracle, q: Floats, mu: Floats) -> OracleAnswer | None:
+        """An oracle's answer; None where it gives up on multipliers of a run that diverges.
+
+        Raises:
+            LocalProblem: a block without an answer, for which these multipliers are not to blame.
+        """
+        try:
+            return oracle.solve(q)
+        except LocalProblem as found:
+            if found.kind == "infeasible" or not self._astray(mu, _DOUBTFUL):
+                raise
+            return None
+
+    def _astray(self, mu: Floats, share: float = _ASTRAY) -> bool:
         """Whether a run diverges: its agents could no longer answer, which is not the fault of their own problems."""
-        return not bool((np.abs(mu) <= _ASTRAY * self.penalty * self.unit).all())
+        return not bool((np.abs(mu) <= share * self.penalty * self.unit).all())
 
     def _pulled(self, weight: Floats) -> tuple[list[Augmented], list[Oracle]]:
         pulled, start = [], 0

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, final
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.sparse.linalg import splu
 
 from gridmodel.errors import ModelError
 from gridmodel.ir.claim import Claim, Reveal
@@ -24,6 +23,7 @@ from gridmodel.runtime.streams import Wire
 from gridmodel.runtime.verdicts import no_dispatch, no_network
 from gridmodel_solvers.dispatch.dual_penalty import check_rho, residue, row_rho
 from gridmodel_solvers.dispatch.offers import Offers
+from gridmodel_solvers.flows import flow_into
 
 __all__ = ["RelaxedDualConsensus"]
 
@@ -115,7 +115,7 @@ class RelaxedDualConsensus(AbstractNetworked):
         if warm is not None:
             offers.recall(warm)
             mu = mu + offers.allowed(warm.mu)
-            z = rho * mu[links.receiver] + _flow(links, residue(offers, warm.mu, present))
+            z = rho * mu[links.receiver] + flow_into(links, -residue(offers, warm.mu, present))
         sums, weight = _around(links, present, rho)
         return _State(network, offers, Wire(network), rho, sums, weight, mu, z)
 
@@ -170,14 +170,3 @@ def _around(links: Links, present: Flags, rho: Floats) -> tuple[sp.csr_array, Fl
     shape = (links.size, links.edges)
     sums = sp.csr_array((np.ones(len(alive)), (links.receiver[alive], alive)), shape=shape)
     return sums, rho * np.maximum(np.diff(sums.indptr), 1)[:, None]
-
-
-def _flow(links: Links, p: Floats) -> Floats:
-    """Antisymmetric numbers f on the edges with sum_j f_ij = -p_i, the least in sum of squares, shape (E, m)."""
-    if not links.edges:
-        return np.zeros((0, p.shape[1]))
-    ones = np.ones(links.edges)
-    grounded = sp.csc_array(sp.diags_array(links.into.astype(float)) - links.matrix(ones))[1:, 1:]
-    height = np.zeros_like(p)
-    height[1:] = splu(sp.csc_matrix(grounded)).solve(-p[1:])
-    return np.asarray(height[links.receiver] - height[links.sender])

@@ -174,3 +174,16 @@ def test_random_models_with_limits_are_solved_over_a_lossy_channel(made):
         result = gm.solve(made.model, one, tolerance=1e-4, max_rounds=8000)
         assert result.status is Status.CERTIFIED, (algorithm.name, result.certificate)
         assert result.value == pytest.approx(best, rel=1e-3, abs=1e-3 * abs(best) + 1e-9)
+
+
+def test_agents_without_a_cost_do_not_hide_how_those_of_the_others_bend():
+    def stiffness(idle):
+        model = gm.Model("few care")
+        for i in range(2 + idle):
+            agent = model.agent(f"a{i}")
+            x = agent.variable("x", bounds=(-3, 3))
+            agent.minimize(0 * x if i >= 2 else 5 * cp.square(x - i))
+        model.agree("x")
+        return float(Shared(compile_model(model).lowered.separable).stiffness[0])
+
+    assert stiffness(0) / 2 < stiffness(20) < 2 * stiffness(0)

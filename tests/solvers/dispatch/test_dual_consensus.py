@@ -199,6 +199,12 @@ def test_verdicts() -> None:
     assert not verdict(properties(network=HERE, all_agreement=True)).applies
 
 
+def test_prices_that_run_away_are_not_the_fault_of_an_agent() -> None:
+    result = gm.solve(battery_model(), DualConsensus(rho=10.0), channel=Channel(delay=5), max_rounds=2000)
+    assert result.status is gm.Status.STOPPED
+    assert "left the range of numbers" in result.message
+
+
 def test_messages_are_counted() -> None:
     algorithm = DualConsensus()
     state = after(algorithm, path(), 10)

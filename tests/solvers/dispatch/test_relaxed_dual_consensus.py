@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cvxpy as cp
 import networkx as nx
 import numpy as np
 import pytest
@@ -199,3 +200,19 @@ def test_claims(seed: int) -> None:
     assert 1e-3 < error(RelaxedDualConsensus(channel=Channel(bits=8)), problem, optimum, 1500) < 0.2
     coded = Channel(bits=4, coding="difference")
     assert error(RelaxedDualConsensus(channel=coded), problem, optimum, 2500) < 1e-8
+
+
+def test_who_comes_later_takes_part_in_inequalities() -> None:
+    model = gm.Model("late")
+    for name, price in (("a", 1.0), ("b", 2.0), ("c", 4.0)):
+        agent = model.agent(name)
+        p = agent.variable("p", bounds=(0, 10))
+        agent.minimize(price * p + 0.01 * price * cp.square(p))
+    model.couple(sum(agent["p"] for agent in model.agents) == 9, name="balance")
+    model.couple(2 * model["a"]["p"] + model["b"]["p"] <= 11, name="line")
+    model.connect(nx.complete_graph(["a", "b", "c"]))
+    for method in ("relaxed-dual-consensus", "dual-consensus"):
+        for channel in (Channel(joins={"b": 25}), Channel(leaves={"b": 15}, joins={"b": 40})):
+            result = gm.solve(model, method, channel=channel, tolerance=1e-6, max_rounds=3000, verify=True)
+            assert result.status is gm.Status.CERTIFIED, (method, channel)
+            assert result["a"]["p"] == pytest.approx(2, abs=1e-3)
