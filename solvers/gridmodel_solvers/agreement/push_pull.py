@@ -17,6 +17,7 @@ from gridmodel.runtime.network import Network
 from gridmodel.runtime.networked import Conserved
 from gridmodel.runtime.streams import Mixer, Pusher
 from gridmodel_solvers.agreement.pushing import AbstractPush, Gradients, check_eta, handed, reset
+from gridmodel_solvers.agreement.shared import Shared
 
 __all__ = ["PushPull"]
 
@@ -48,19 +49,28 @@ class PushPull(AbstractPush):
     keeps and deals to each that hears it 1 / (1 + edges out of it), by running totals, so that what is lost arrives
     with the next packet: sum y + under way = sum grad f(x) always. A lost x is left out of the average.
 
+    Where an agent has limits, private variables or a cost without gradients, all solve their own problem, with their
+    own cost as its surrogate and the subgradient g where they end:
+
+    x <- argmin f(x) + 1/(2 eta) |x - v|^2,   v = R (x - eta y) + eta g,   g <- (v - x) / eta,   y <- C y + change of g
+
+    which rests at the optimum of all only; that it gets there is not proven, and the certificate decides.
+
     eta: step, above 0; None tries steps on costs of the same curvature over a channel of the same faults.
     channel: the faults of the run.
 
     Raises:
         ModelError: eta is not above 0, or beyond what can converge.
 
-    Source: Pu, Shi, Xu, Nedic: Push-pull gradient methods for distributed optimization in networks (2021),
+    Source: Scutari, Sun: Distributed nonconvex constrained optimization over time-varying digraphs (2019), for the
+    surrogate; Pu, Shi, Xu, Nedic: Push-pull gradient methods for distributed optimization in networks (2021),
     algorithm 1; Xin, Khan: A linear algorithm for optimization over directed graphs (2018).
     """
 
     name: ClassVar[str] = "push-pull"
     masks: ClassVar[bool] = True
     lost: ClassVar[str] = "skip, sums"
+    takes_limits: ClassVar[bool] = True
     rank: ClassVar[int] = 25
     more: ClassVar[tuple[int, int]] = (2, 0)
     claims: ClassVar[Mapping[str, Claim]] = {
@@ -84,8 +94,8 @@ class PushPull(AbstractPush):
         check_eta(self.name, self.eta)
 
     def first(self, costs: Gradients, network: Network, eta: Floats, x: Floats) -> _State:
-        """Trackers start as the gradients."""
-        g = costs.gradient(x)
+        """Trackers start as the gradients, or at zero where there are none."""
+        g = np.zeros_like(x) if _is_rough(costs) else costs.gradient(x)
         mixer = Mixer(network, edge_weights(network.links, "row"), "skip")
         return _State(network, costs, mixer, Pusher(network, "sums"), eta, x, g, network.masked(g))
 
@@ -97,8 +107,13 @@ class PushPull(AbstractPush):
     def round(self, state: Any) -> _State:
         """One packet carries x - eta y and the total of what was dealt of y."""
         s: _State = state
-        x = s.network.keep(s.mixer(s.x - s.eta * s.y), s.x)
-        g = s.network.keep(s.costs.gradient(x), s.g)
+        x, costs = s.mixer(s.x - s.eta * s.y), s.costs
+        if isinstance(costs, Shared) and _is_rough(costs):
+            x, g = costs.prox(x + s.eta * s.g, np.broadcast_to(1.0 / s.eta, x.shape), s.network.active)
+            x, g = s.network.keep(x, s.x), s.network.keep(g, s.g)
+        else:
+            x = s.network.keep(x, s.x)
+            g = s.network.keep(costs.gradient(x), s.g)
         return replace(s, x=x, g=g, y=s.pusher(s.y) + (g - s.g))
 
     def conserved(self, state: Any) -> Conserved:
@@ -118,3 +133,7 @@ class PushPull(AbstractPush):
         """Whoever comes tracks its own gradient."""
         s: _State = state
         return replace(s, y=reset(s.y, node, s.g[node]))
+
+
+def _is_rough(costs: Gradients) -> bool:
+    return isinstance(costs, Shared) and not costs.smooth

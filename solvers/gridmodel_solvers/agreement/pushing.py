@@ -29,6 +29,8 @@ __all__ = ["AbstractPush", "Gradients", "check_eta", "handed", "masses", "reset"
 
 Floats = NDArray[np.float64]
 
+_ROUGH = 0.1
+"""Step of agents that solve their own problem, over the pace of their costs: found on random models."""
 _HALVINGS = 18
 _ROUNDS = (200, 1500)
 _WORK = 3e7
@@ -54,14 +56,25 @@ class AbstractPush(AbstractNetworked):
     more: ClassVar[tuple[int, int]]
     """Numbers in a packet: so many for each shared number, and so many besides."""
 
+    takes_limits: ClassVar[bool] = False
+    """Whether agents with limits or variables of their own may solve their own problem in place of a gradient step."""
+
     eta: float | None
 
     def verdict(self, properties: Properties) -> Verdict:
         """Agreements of agents with smooth costs, over a strongly connected topology."""
-        refusal = no_agreement(properties, smooth=True) or no_network(properties, directed=True)
-        if refusal is not None and properties.shared is not None and properties.shared.rough is not None:
-            refusal += "; use relaxed-admm over edges in both directions"
-        return Verdict(refusal is None, refusal or "smooth costs, and edges that need no way back")
+        refusal = no_agreement(properties, smooth=not self.takes_limits) or no_network(properties, directed=True)
+        rough = None if properties.shared is None else properties.shared.rough
+        if refusal is not None:
+            return Verdict(
+                False,
+                refusal
+                + ("; use relaxed-admm over edges in both directions, or push-pull" if rough is not None else ""),
+            )
+        if rough is None:
+            return Verdict(True, "smooth costs, and edges that need no way back")
+        return Verdict(True, f"edges need no way back; {rough}, so every agent solves its own problem in a round "
+                       "(convergence is proven for smooth costs only; the certificate decides)")  # fmt: skip
 
     def numbers(self, problem: Separable) -> int:
         """Numbers in a packet."""
@@ -79,9 +92,13 @@ class AbstractPush(AbstractNetworked):
         need_connected(network.links, self.name)
         shared = Shared(problem)
         if shared.quadratics is None:
-            raise NotApplicableError(f"{self.name} needs gradients everywhere, and an agent has limits or variables of "
-                                     "its own; use relaxed-admm over edges in both directions.")  # fmt: skip
-        if self.eta is None:
+            if not self.takes_limits:
+                raise NotApplicableError(
+                    f"{self.name} needs gradients everywhere, and an agent has limits or variables of its own; use "
+                    "relaxed-admm over edges in both directions, or push-pull."
+                )
+            eta = _ROUGH * shared.pace if self.eta is None else np.full(shared.d, float(self.eta))
+        elif self.eta is None:
             eta = self.tempered(_tried(self, shared.quadratics, shared.pace, network))
         else:
             _check_limit(self, shared.quadratics, network.links)
