@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol, final
 
@@ -105,17 +106,17 @@ class AbstractPush(AbstractNetworked):
             eta = np.full(shared.d, float(self.eta))
         return self.first(shared, network, eta, shared.start(warm))
 
+    @abc.abstractmethod
     def first(self, costs: Gradients, network: Network, eta: Floats, x: Floats) -> Any:
         """The state at x, shape (N, d), with steps eta, shape (d,)."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def limit(self, h: Floats, links: Links) -> float:
         """A step beyond which the trace of the iteration exceeds its size, so that it diverges even without faults.
 
         Args:
             h: diagonals of the second derivatives, shape (N, d).
         """
-        raise NotImplementedError
 
     def tempered(self, eta: Floats) -> Floats:
         """The step that is used where ``eta`` was found by trial."""
