@@ -63,7 +63,7 @@ class AbstractNetworked(AbstractAlgorithm):
             NotApplicableError: the channel masks, and there is nothing that could be masked.
         """
         self._check_mask(channel)
-        return replace(self, channel=channel)  # type: ignore[type-var]
+        return replace(self, channel=channel)  # type: ignore[type-var]  # subclasses are dataclasses
 
     @final
     def init(self, problem: Separable, warm: Iterate | None, tolerance: float) -> Any:

@@ -59,7 +59,7 @@ def test_the_common_forecast_is_better_than_those_learnt_alone():
         [np.linalg.lstsq(a[-48:], b[-48:], rcond=None)[0] for a, b in zip(x[:, past], y[:, past], strict=True)]
     )
     errors = [forecast_error(theta, x[:, day], y[:, day]) for theta in (common, alone, few)]
-    assert errors[0] < errors[1] < errors[2]
+    assert errors == pytest.approx([0.190, 0.194, 0.218], abs=5e-4)  # as docs/models.md tells
 
 
 def test_the_village_is_connected_and_talks_to_few():
