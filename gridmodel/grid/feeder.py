@@ -1,0 +1,101 @@
+"""A multiphase distribution network: its parts, its nodes, its graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from gridmodel.errors import UnknownNameError
+from gridmodel.grid.elements import (
+    Bus,
+    Floats,
+    Generator,
+    Line,
+    Load,
+    RegulatorControl,
+    Shunt,
+    Source,
+    Transformer,
+)
+
+__all__ = ["Feeder"]
+
+
+@dataclass(frozen=True)
+class Feeder:
+    """A multiphase network in physical units, without islands and open ends unless the file has them.
+
+    name: of the circuit. frequency in Hz. source_file: the name of the file it came from.
+    profiles: load shapes by name, multipliers of shape (steps,). step: their step in hours.
+    notes: what a reader should know, e.g. what the file holds that was left out.
+    """
+
+    name: str
+    frequency: float
+    buses: tuple[Bus, ...]
+    sources: tuple[Source, ...]
+    lines: tuple[Line, ...] = ()
+    transformers: tuple[Transformer, ...] = ()
+    regulators: tuple[RegulatorControl, ...] = ()
+    shunts: tuple[Shunt, ...] = ()
+    loads: tuple[Load, ...] = ()
+    generators: tuple[Generator, ...] = ()
+    profiles: Mapping[str, Floats] = field(default_factory=dict)
+    step: float = 1.0
+    source_file: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"Feeder({self.name!r}, {len(self.buses)} buses, {len(self.nodes)} nodes, {len(self.lines)} lines, "
+            f"{len(self.transformers)} transformers, {len(self.loads)} loads)"
+        )
+
+    @cached_property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes as "bus.number", bus by bus; every array over nodes is in this order."""
+        return tuple(f"{bus.name}.{number}" for bus in self.buses for number in bus.nodes)
+
+    @cached_property
+    def position(self) -> Mapping[str, int]:
+        """The position of every node in ``nodes``."""
+        return {name: k for k, name in enumerate(self.nodes)}
+
+    @cached_property
+    def base(self) -> NDArray[np.float64]:
+        """The voltage in V that is 1 pu at each node, shape (nodes,)."""
+        return np.array([bus.base for bus in self.buses for _ in bus.nodes])
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Bus]:
+        return {bus.name: bus for bus in self.buses}
+
+    def bus(self, name: str) -> Bus:
+        """The bus of this name.
+
+        Raises:
+            UnknownNameError: there is none.
+        """
+        if name not in self._by_name:
+            raise UnknownNameError(f"{self.name} has no bus {name!r}.")
+        return self._by_name[name]
+
+    @cached_property
+    def graph(self) -> nx.MultiGraph[str]:
+        """Buses and what joins them; an edge's key is ("line" | "transformer", name), its data the element."""
+        graph: nx.MultiGraph[str] = nx.MultiGraph(name=self.name)
+        graph.add_nodes_from(bus.name for bus in self.buses)
+        for line in self.lines:
+            if line.closed:
+                graph.add_edge(line.start.bus, line.end.bus, key=("line", line.name), element=line)
+        for unit in self.transformers:
+            first, *others = unit.windings
+            for other in others:
+                key = ("transformer", unit.name)
+                graph.add_edge(first.terminal.bus, other.terminal.bus, key=key, element=unit)
+        return graph
