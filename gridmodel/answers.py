@@ -10,7 +10,7 @@ import cvxpy as cp
 import numpy as np
 from numpy.typing import NDArray
 
-from gridmodel.compile import Compiled
+from gridmodel.compile import AbstractCompiled, Compiled
 from gridmodel.ir.properties import Traffic
 from gridmodel.ir.result import Certificate, Result, Seconds, Status, Trace
 from gridmodel.language.model import Model
@@ -21,6 +21,7 @@ from gridmodel.runtime.agreed import all_agreements
 from gridmodel.runtime.interface import Iterate
 from gridmodel.runtime.local import LocalProblem
 from gridmodel.runtime.loop import Outcome
+from gridmodel.runtime.smooth_run import STATIONARY
 from gridmodel.verify.central import Central, solve_central
 from gridmodel.verify.culprit import find_culprit
 from gridmodel.verify.present import without_absent
@@ -30,9 +31,11 @@ __all__ = [
     "conflict_result",
     "diagnosed",
     "local_result",
+    "named_limits",
     "no_answer",
     "priced",
     "prices_of",
+    "shaped",
     "units_of",
     "without_optimum",
 ]
@@ -48,10 +51,10 @@ def prices_of(compiled: Compiled, iterate: Iterate) -> tuple[dict[str, Any], dic
         if not len(info.rows):
             continue
         flat = info.dual_sign * iterate.mu[info.rows]
-        dual[info.name] = _shaped(flat, info.shape)
+        dual[info.name] = shaped(flat, info.shape)
         if info.price_sign is not None:
-            price[info.name] = _shaped(info.price_sign * flat, info.shape)
-    limits = _named_limits(compiled.model)
+            price[info.name] = shaped(info.price_sign * flat, info.shape)
+    limits = named_limits(compiled.model)
     for name, found in compiled.lowering.duals(compiled.lowered, iterate.nu).items():
         dual[name] = found
         factor = price_sign(limits[name])
@@ -73,7 +76,8 @@ def priced(trace: Trace, compiled: Compiled) -> Trace:
     return replace(trace, prices=trace.prices * factor[trace.rows], states=states)
 
 
-def _named_limits(model: Model) -> dict[str, cp.Constraint]:
+def named_limits(model: Model) -> dict[str, cp.Constraint]:
+    """Every agent's named limits by "agent.limit"."""
     return {
         f"{party.name}.{label}": limit.constraint
         for party in model.agents
@@ -82,7 +86,8 @@ def _named_limits(model: Model) -> dict[str, cp.Constraint]:
     }
 
 
-def _shaped(flat: Floats, shape: tuple[int, ...]) -> Any:
+def shaped(flat: Floats, shape: tuple[int, ...]) -> Any:
+    """Entries column by column as a number or an array of this shape."""
     return float(flat[0]) if shape == () else flat.reshape(shape, order="F")
 
 
@@ -91,7 +96,7 @@ def units_of(model: Model) -> Mapping[str, str | None]:
     units: dict[str, str | None] = {coupling.name: coupling.unit for coupling in model.couplings}
     for party in model.agents:
         units |= {f"{party.name}.{name}": party.unit(name) for name in party.variables}
-    for name, constraint in _named_limits(model).items():
+    for name, constraint in named_limits(model).items():
         found = {model.owner(variable).unit for variable in constraint.variables()} - {None}
         # A limit may be called like a variable, whose unit is then the one that is known for sure.
         units.setdefault(name, found.pop() if len(found) == 1 else None)
@@ -153,13 +158,18 @@ def local_result(compiled: Compiled, label: str, found: LocalProblem) -> Result:
     return no_answer(compiled, label, Status.FAILED, str(found))
 
 
-def central_result(compiled: Compiled, tolerance: float, label: str, absent: tuple[str, ...] = ()) -> Result:
+def central_result(compiled: AbstractCompiled, tolerance: float, label: str, absent: tuple[str, ...] = ()) -> Result:
     """The centralized optimum (of all but the absent agents) as a result; its proof is the solver's own."""
     model = compiled.model
     central = without_absent(model, absent) if absent else solve_central(model, min(1e-8, tolerance))
-    statuses = {"optimal": Status.CERTIFIED, "optimal_inaccurate": Status.SOLVED, "infeasible": Status.INFEASIBLE}
-    status = statuses.get(central.status, Status.UNBOUNDED if central.status == "unbounded" else Status.FAILED)
-    message = status.sentence if central.culprit is None else f"{status.sentence}: {central.culprit}"
+    statuses = {
+        "optimal": Status.CERTIFIED, "optimal_inaccurate": Status.SOLVED, "stationary": Status.SOLVED,
+        "infeasible": Status.INFEASIBLE, "unbounded": Status.UNBOUNDED,
+    }  # fmt: skip
+    status = statuses.get(central.status, Status.FAILED)
+    message = STATIONARY if central.status == "stationary" else status.sentence
+    if central.culprit is not None:
+        message = f"{message}: {central.culprit}"
     return Result(
         model_name=model.name, algorithm=label, status=status, message=f"{message} ({central.solver})",
         value=central.value, variables=blanked(model, central.variables, absent), absent=absent,
@@ -173,11 +183,13 @@ def _central_certificate(central: Central, tolerance: float) -> Certificate | No
     """The solver's word for the optimum, with the violations that remain."""
     if not central.solved:
         return None
+    local = "the model is not convex; gm.verify bounds it by its relaxation, where it has one"
     return Certificate(
         tolerance=tolerance, value=central.value, size=max(abs(central.value), 1e-300),
         primal_residual=max(central.coupling_residual, central.local_residual),
         coupling_residual=central.coupling_residual, local_residual=central.local_residual,
-        no_bound="the central solver proves its own answer", central_solver=central.solver,
+        no_bound=local if central.status == "stationary" else "the central solver proves its own answer",
+        central_solver=central.solver,
         central_status=central.status, central_value=central.value, central_gap=0.0, price_error=0.0,
         price_error_relative=0.0, variable_error=0.0,
     )  # fmt: skip

@@ -6,14 +6,24 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
 
-from gridmodel.compile import Compiled, compile_model
+from gridmodel.compile import AbstractCompiled, compile_model
 from gridmodel.errors import ModelError, NotApplicableError
 from gridmodel.ir.properties import Properties, Traffic, Verdict
 from gridmodel.language.model import Model
 from gridmodel.runtime.channel import Channel
 from gridmodel.runtime.interface import AbstractAlgorithm
 
-__all__ = ["algorithms", "check_channel", "check_prefer", "choose", "doubts", "methods", "over_channel", "verdicts"]
+__all__ = [
+    "algorithms",
+    "check_channel",
+    "check_prefer",
+    "choose",
+    "doubts",
+    "methods",
+    "over_channel",
+    "verdict_on",
+    "verdicts",
+]
 
 
 @cache
@@ -33,19 +43,26 @@ def methods() -> Mapping[str, AbstractAlgorithm]:
     return found
 
 
-def verdicts(model: Model | Compiled) -> dict[str, tuple[Verdict, Traffic | None]]:
+def verdicts(model: Model | AbstractCompiled) -> dict[str, tuple[Verdict, Traffic | None]]:
     """For every algorithm and form: whether it applies, why, and what one round of it sends.
 
     Args:
         model: a model, or one that is compiled already.
     """
-    compiled = model if isinstance(model, Compiled) else compile_model(model)
+    compiled = model if isinstance(model, AbstractCompiled) else compile_model(model)
     found: dict[str, tuple[Verdict, Traffic | None]] = {}
     for name, algorithm in methods().items():
-        verdict = algorithm.verdict(compiled.properties)
+        verdict = verdict_on(algorithm, compiled.properties)
         settled = algorithm.settled(compiled.properties) if verdict.applies else algorithm
-        found[name] = (verdict, settled.traffic(compiled.lowered.separable) if verdict.applies else None)
+        found[name] = (verdict, settled.traffic(compiled.problem) if verdict.applies else None)
     return found
+
+
+def verdict_on(algorithm: AbstractAlgorithm, properties: Properties) -> Verdict:
+    """Whether an algorithm applies to a model of these properties, and why."""
+    if not properties.convex and not algorithm.smooth:
+        return Verdict(False, "it rests on convexity, and this model is smooth without being convex")
+    return algorithm.verdict(properties)
 
 
 def choose(properties: Properties, prefer: str, channel: Channel | None = None) -> tuple[str, str]:
@@ -66,7 +83,7 @@ def choose(properties: Properties, prefer: str, channel: Channel | None = None) 
     applies: dict[str, tuple[int, int, str]] = {}
     refused: dict[str, str] = {}
     for name, kind in algorithms().items():
-        verdict = kind().verdict(properties)
+        verdict = verdict_on(kind(), properties)
         if not verdict.applies:
             refused[name] = verdict.reason
             continue
@@ -77,6 +94,9 @@ def choose(properties: Properties, prefer: str, channel: Channel | None = None) 
             continue
         doubt = max(doubts(over, channel).values(), default=0)
         applies[name] = (doubt, kind.rank, verdict.reason)
+    sparing = [name for name in applies if algorithms()[name].sparing and not applies[name][0]]
+    if prefer == "rounds" and sparing and properties.coupling_rows:
+        return sparing[0], applies[sparing[0]][2]
     if prefer == "rounds" and "dual" in applies and properties.coupling_rows and not applies["dual"][0]:
         return "dual", "every agent's response to prices is smooth, and accelerated dual ascent needs fewest rounds"
     if applies:

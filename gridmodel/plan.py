@@ -19,17 +19,20 @@ from gridmodel.answers import (
     units_of,
     without_optimum,
 )
-from gridmodel.compile import Compiled
+from gridmodel.compile import AbstractCompiled, Compiled, CompiledSmooth
 from gridmodel.errors import ModelError
 from gridmodel.ir.properties import Properties
 from gridmodel.ir.result import Result, Seconds, Status
 from gridmodel.ir.separable import Separable
+from gridmodel.ir.smooth import SmoothProblem
 from gridmodel.language.model import Model
 from gridmodel.membership import blanked, channel_of, membership, releases_of
 from gridmodel.runtime.absent import without
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
 from gridmodel.runtime.local import LocalProblem
 from gridmodel.runtime.loop import Limits, Outcome, Progress, run
+from gridmodel.runtime.smooth_run import run_smooth
+from gridmodel.smooth_answers import smooth_result
 from gridmodel.verify.certificate import certificate_of
 from gridmodel.verify.declared import declared_cost
 
@@ -44,7 +47,7 @@ Floats = NDArray[np.float64]
 class Plan:
     """A model compiled for one algorithm; ``solve`` reads the parameters' present values every time."""
 
-    def __init__(self, compiled: Compiled, algorithm: AbstractAlgorithm | None, label: str) -> None:
+    def __init__(self, compiled: AbstractCompiled, algorithm: AbstractAlgorithm | None, label: str) -> None:
         self._compiled = compiled
         self._algorithm = algorithm
         self._label = label
@@ -61,9 +64,9 @@ class Plan:
         return self._algorithm
 
     @property
-    def problem(self) -> Separable:
-        """The model as matrices, at the parameters' values of the last solve or of the compile."""
-        return self._compiled.lowered.separable
+    def problem(self) -> Separable | SmoothProblem:
+        """The model as matrices or as smooth blocks, at the parameters' values of the last solve or of the compile."""
+        return self._compiled.problem
 
     @property
     def properties(self) -> Properties:
@@ -92,21 +95,21 @@ class Plan:
             ModelError: a result of another structure to start from; a tolerance or budget that is no positive number.
         """
         _check_limits(tolerance, max_rounds=max_rounds, seconds=seconds)
+        limits = Limits(tolerance=tolerance, seconds=seconds)
+        if max_rounds is not None:
+            limits = replace(limits, max_rounds=max_rounds)
         start = time.perf_counter()
-        compiled = self._compiled if self._fresh else self._compiled.refreshed()
-        # The first solve uses the matrices of the compile, unless there are parameters, which may have moved since.
-        if self._fresh and any(party.parameters for party in self.model.agents):
-            compiled = self._compiled.refreshed()
-        self._fresh, self._compiled = False, compiled
+        compiled = self._compiled = self._refreshed()
         refreshed = time.perf_counter() - start
         if self._algorithm is None:
             return central_result(compiled, tolerance, self._label)
+        if isinstance(compiled, CompiledSmooth):
+            return self._smooth(compiled, self._algorithm, limits, warm, progress)
+        assert isinstance(compiled, Compiled)
         if compiled.lowered.conflicts:
             return conflict_result(compiled, self._label)
         absent, settled = membership(self._algorithm)
-        limits = Limits(tolerance=tolerance, seconds=seconds, least_rounds=settled)
-        if max_rounds is not None:
-            limits = replace(limits, max_rounds=max_rounds)
+        limits = replace(limits, least_rounds=settled)
         separable = compiled.lowered.separable
         try:
             outcome = run(
@@ -118,6 +121,22 @@ class Plan:
             return local_result(compiled, self._label, found)
         took = time.perf_counter() - start - refreshed
         return self._result(compiled, outcome, tolerance, Seconds(compiled.seconds, took))
+
+    def _refreshed(self) -> AbstractCompiled:
+        """The first solve uses the compile's own data, unless there are parameters, which may have moved since."""
+        fresh, self._fresh = self._fresh, False
+        if fresh and not any(party.parameters for party in self.model.agents):
+            return self._compiled
+        return self._compiled.refreshed()
+
+    def _smooth(
+        self, compiled: CompiledSmooth, algorithm: AbstractAlgorithm, limits: Limits, warm: Result | None,
+        progress: Progress | None,
+    ) -> Result:  # fmt: skip
+        start = time.perf_counter()
+        outcome = run_smooth(compiled.problem, algorithm, limits, None if warm is None else warm.state, progress)
+        took = Seconds(compiled.seconds, time.perf_counter() - start)
+        return smooth_result(compiled, algorithm, self._label, outcome, limits.tolerance, took)
 
     def _result(self, compiled: Compiled, outcome: Outcome, tolerance: float, seconds: Seconds) -> Result:
         assert self._algorithm is not None

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gridmodel.answers import central_result
-from gridmodel.compile import Compiled, compile_model
+from gridmodel.compile import AbstractCompiled, compile_model
 from gridmodel.errors import NotApplicableError, UnknownNameError
 from gridmodel.ir.result import Result, Status
 from gridmodel.language.model import Model
 from gridmodel.membership import channel_of, gone
-from gridmodel.methods import algorithms, check_channel, check_prefer, choose, doubts, methods, verdicts
+from gridmodel.methods import algorithms, check_channel, check_prefer, choose, doubts, methods, verdict_on, verdicts
 from gridmodel.plan import Plan
 from gridmodel.runtime.channel import Channel
 from gridmodel.runtime.interface import AbstractAlgorithm
@@ -107,7 +107,7 @@ def solve(
     result = compile(model, method, prefer=prefer, channel=channel).solve(
         tolerance=tolerance, max_rounds=max_rounds, seconds=seconds, progress=progress
     )
-    asked = verify and result.algorithm != "central"
+    asked = verify and (result.algorithm != "central" or not model.convex)
     # Whoever pressed Ctrl-C does not want to wait for a central solve.
     if asked and result.variables and result.status is not Status.INTERRUPTED:
         verify_result(result)
@@ -166,7 +166,7 @@ def _check_channel(method: Method, channel: Channel | None) -> None:
 
 
 def _resolve(
-    compiled: Compiled, method: Method, prefer: str, channel: Channel | None = None
+    compiled: AbstractCompiled, method: Method, prefer: str, channel: Channel | None = None
 ) -> tuple[AbstractAlgorithm | None, str]:
     """The algorithm object and its name, settled for the model and the channel.
 
@@ -185,7 +185,7 @@ def _resolve(
             raise UnknownNameError(f"no algorithm {method!r}; there are {known}.")
         algorithm, label = methods()[name], name
     facts = compiled.properties if algorithm.needs_curvature else compiled.structure
-    verdict = algorithm.verdict(facts)
+    verdict = verdict_on(algorithm, facts)
     if not verdict.applies:
         raise NotApplicableError(
             f"{label!r} does not apply to model {compiled.model.name!r}: {verdict.reason}. "
@@ -195,7 +195,7 @@ def _resolve(
     return settled if channel is None else settled.over(channel), label
 
 
-def _chosen(compiled: Compiled, prefer: str, channel: Channel | None) -> str:
+def _chosen(compiled: AbstractCompiled, prefer: str, channel: Channel | None) -> str:
     """What "auto" takes; curvature is looked for only where the choice rests on it."""
     try:
         quick = choose(compiled.structure, "seconds", channel)[0]

@@ -12,7 +12,7 @@ class BlockFacts:
     """One stack in words and numbers.
 
     agents: how many blocks share the structure; example: the name of the first.
-    kind: "box" (separable cost and bounds only), "LP", "QP" or "conic".
+    kind: "box" (separable cost and bounds only), "LP", "QP", "conic" or "smooth".
     columns, equations, cones: sizes of one block. equal: whether all matrices are equal.
     curvature: the range (least, largest) of the diagonal of P over all columns.
     response: how strongly C_i x_i reacts to prices: an upper bound of the norm of its derivative, the share of
@@ -86,7 +86,8 @@ class Properties:
     coordinator: whether the topology permits one. strangers: pairs of agents that share a row of two but no edge.
     components: number of connected components of the topology, None without one.
     network: facts of the topology, None where algorithms that talk to neighbours have none to use. shared: what all
-    agents agree on, None where some coupling is no agreement.
+    agents agree on, None where some coupling is no agreement. convex: False where agents are smooth, but need not be
+    convex.
     """
 
     blocks: tuple[BlockFacts, ...]
@@ -105,6 +106,7 @@ class Properties:
     components: int | None
     network: NetworkFacts | None = None
     shared: SharedFacts | None = None
+    convex: bool = True
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,11 @@ class Certificate:
         return self.primal_residual <= self.tolerance
 
     @property
+    def proven(self) -> bool:
+        """Feasible, and within the tolerance of the lower bound."""
+        return self.feasible and self.gap is not None and abs(self.gap) <= self.tolerance
+
+    @property
     def holds(self) -> bool:
         """Feasible within the tolerance, and proven or compared to be within it of the optimum."""
         return self.feasible and (

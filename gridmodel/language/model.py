@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -38,14 +39,20 @@ class Model:
     >>> model.couple(model["cheap"]["p"] + model["dear"]["p"] == 100, name="balance")
     """
 
-    def __init__(self, name: str = "model", currency: str = "cost") -> None:
+    def __init__(self, name: str = "model", currency: str = "cost", convex: bool = True) -> None:
         """
         Args:
             name: shown in reports.
             currency: the unit label of the objective, e.g. "EUR/h"; prices are shown per unit of it.
+            convex: False lets agents have smooth costs and limits that are not convex, such as ``x * y == 1`` and
+                ``cp.nlp.sin(x) <= 0``. Answers are then stationary points, and algorithms that rest on convexity
+                do not apply.
         """
         self.name = name
         self.currency = currency
+        self.convex = convex
+        self.relaxation: Callable[[], Model] | None = None
+        """Makes a convex model whose optimal cost is no higher, from which ``verify`` takes a lower bound."""
         self.couplings: list[Coupling] = []
         self.costs: list[Cost] = []
         self.topology: Topology | None = None

@@ -17,7 +17,7 @@ from gridmodel.runtime.agreed import agreed_columns, roughness
 from gridmodel.runtime.curvature import response_norm, step_norm
 from gridmodel.runtime.reduced import reduce
 
-__all__ = ["find_properties"]
+__all__ = ["find_properties", "network_facts"]
 
 _PAIRS_SHOWN = 3
 
@@ -49,12 +49,13 @@ def find_properties(problem: Separable, topology: Topology | None, curvature: bo
         coordinator=topology is None or topology.coordinator,
         strangers=_strangers(problem, topology),
         components=None if topology is None else len(topology.components),
-        network=_network(problem.links),
+        network=network_facts(problem.links),
         shared=_shared(problem) if rows.size and agreement.all() else None,
     )
 
 
-def _network(links: Links | None) -> NetworkFacts | None:
+def network_facts(links: Links | None) -> NetworkFacts | None:
+    """The topology in words and numbers; None without one."""
     if links is None:
         return None
     count, part = links.components

@@ -211,13 +211,13 @@ def check_convex(party: AbstractParty) -> None:
             raise CurvatureError(
                 f"the cost of {party.name} at {cost.place} is {cost.expression.curvature.lower()}, "
                 f"expected convex by CVXPY's rules (DCP): {_short(cost.expression)}. "
-                "Rewrite it with convex atoms, e.g. cp.square(x) for x*x."
+                "Rewrite it with convex atoms, e.g. cp.square(x) for x*x, or declare gm.Model(..., convex=False)."
             )
     for limit in party.limits:
         if not limit.constraint.is_dcp():
             raise CurvatureError(
                 f"{limit} of {party.name} is not convex by CVXPY's rules (DCP): {_short(limit.constraint)}. "
-                "Expected convex <= concave, or affine == affine."
+                "Expected convex <= concave, or affine == affine; gm.Model(..., convex=False) takes smooth ones."
             )
 
 

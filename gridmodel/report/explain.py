@@ -79,7 +79,7 @@ class Explanation:
 
     def _head(self) -> str:
         p = self.properties
-        kind = "LP" if p.is_lp else "QP" if p.is_qp else "conic program"
+        kind = "LP" if p.is_lp else "QP" if p.is_qp else "conic program" if p.convex else "smooth program, not convex"
         lines = [
             f"{self.model}: {kind}, {_count(p.agents, 'agent')}, {_count(p.columns, 'column')}, "
             f"{_count(p.coupling_rows, 'coupling row')}"
@@ -189,7 +189,7 @@ def explain(model: Model, prefer: str = "seconds", channel: Channel | None = Non
     warnings: tuple[str, ...] = ()
     if channel is not None:
         refusals = {name: _refusal(algorithm, channel) for name, algorithm in applying.items()}
-        misfit = _misfit(compiled.lowered.separable.links, channel)
+        misfit = _misfit(compiled.problem.links, channel)
         warnings = (*misfit, *_warnings(claims, refusals, channel))
     return Explanation(
         model=model.name,

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from gridmodel.errors import NotApplicableError
 from gridmodel.ir.claim import Claim, Reveal
 from gridmodel.ir.properties import Properties, Traffic, Verdict
-from gridmodel.ir.separable import Separable
 from gridmodel.runtime.channel import Channel
 
 __all__ = ["AbstractAlgorithm", "Iterate"]
@@ -48,6 +47,8 @@ class AbstractAlgorithm(abc.ABC):
     """
 
     name: ClassVar[str]
+    smooth: ClassVar[bool] = False
+    """Whether it also takes models that are smooth without being convex: a ``SmoothProblem`` in ``init``."""
     needs_curvature: ClassVar[bool] = False
     """Whether the verdict asks how blocks respond to prices."""
     rank: ClassVar[int] = 50
@@ -56,6 +57,10 @@ class AbstractAlgorithm(abc.ABC):
     """How it ends under each fault of a channel; empty where it runs over a perfect channel only."""
     lost: ClassVar[str] = ""
     """Its rule for messages that get lost (see docs/channel.md); empty where none may be."""
+    every_round: ClassVar[bool] = False
+    """Whether every round is judged, because a round is dear and few are needed."""
+    sparing: ClassVar[bool] = False
+    """Whether no algorithm that applies needs fewer rounds."""
     forgiving: ClassVar[bool] = False
     """Whether the others' optimum is reached though an agent leaves without handing over."""
     reveals: ClassVar[tuple[Reveal, ...]] = ()
@@ -75,11 +80,11 @@ class AbstractAlgorithm(abc.ABC):
         return self
 
     @abc.abstractmethod
-    def traffic(self, problem: Separable) -> Traffic:
-        """What one round sends."""
+    def traffic(self, problem: Any) -> Traffic:
+        """What one round sends; ``problem`` is a ``Separable``, or a ``SmoothProblem`` where the algorithm takes both."""
 
     @abc.abstractmethod
-    def init(self, problem: Separable, warm: Iterate | None, tolerance: float) -> Any:
+    def init(self, problem: Any, warm: Iterate | None, tolerance: float) -> Any:
         """The first state; ``warm`` is the end of an earlier run on the same structure."""
 
     @abc.abstractmethod
@@ -105,6 +110,11 @@ class AbstractAlgorithm(abc.ABC):
     def sent(self, state: Any, rounds: int) -> tuple[int, int] | None:
         """Messages and bytes sent so far; None where every round sends what ``traffic`` says."""
         del state, rounds
+        return None
+
+    def stuck(self, state: Any) -> str | None:
+        """Why further rounds would not better the answer; None while they may."""
+        del state
         return None
 
     def guess(self, state: Any) -> bytes | None:

@@ -126,7 +126,7 @@ def run(
     going = _Run(measure, scale, bounder, limits, refiner, history, suspect, first, first)
     if isinstance(algorithm, AbstractNetworked):
         history.add(0, first, algorithm.shown(state))
-    next_check = 1 if warm is not None else limits.check_every
+    next_check = 1 if warm is not None or algorithm.every_round else limits.check_every
     if limits.max_rounds < 1:
         going.budget()
     try:
@@ -138,7 +138,10 @@ def run(
                     going.look(state, algorithm.observe(state), progress)
                     if going.status is None and isinstance(algorithm, AbstractNetworked):
                         going.rest(algorithm, state)
-                    next_check = going.rounds + max(limits.check_every, going.rounds // 20)
+                    apart = max(limits.check_every, going.rounds // 20)
+                    next_check = going.rounds + (1 if algorithm.every_round else apart)
+                if going.status is None:
+                    going.stuck(algorithm.stuck(state))
                 if going.status is None and interrupted():
                     going.end(Status.INTERRUPTED)
     except KeyboardInterrupt:
@@ -201,6 +204,11 @@ class _Run:
             return
         if float(np.abs(shown - last).max(initial=0)) <= _AT_REST * float(np.abs(shown).max(initial=0)):
             self.end(Status.STOPPED, f"came to rest beside the optimum: {algorithm.rests}")
+
+    def stuck(self, reason: str | None) -> None:
+        """Ends a run of which the algorithm itself says that more rounds would not better the answer."""
+        if reason is not None and self.rounds >= self.limits.least_rounds:
+            self.end(Status.STOPPED, f"no answer within the tolerance: {reason}")
 
     def _doubt(self, now: Judgement) -> None:
         """Looks for a proof that the model has no optimum, now and then."""

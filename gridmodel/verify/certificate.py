@@ -11,11 +11,12 @@ import numpy as np
 
 from gridmodel.errors import ModelError
 from gridmodel.ir.result import Certificate, Result, Status
+from gridmodel.language.model import Model
 from gridmodel.runtime.judgement import Judgement
 from gridmodel.verify.central import Central, solve_central
 from gridmodel.verify.present import without_absent
 
-__all__ = ["certificate_of", "complete", "verify"]
+__all__ = ["certificate_of", "complete", "relaxed", "verify"]
 
 _REACH_NOTE = (
     "The lower bound holds for points whose unbounded variables stay within a hundred times their size in this answer."
@@ -53,17 +54,36 @@ def verify(result: Result) -> Certificate:
     if result.model is None:
         raise ModelError("the result carries no model; verify(...) needs one that gridmodel.solve returned.")
     start = time.perf_counter()
-    central = without_absent(result.model, result.absent) if result.absent else solve_central(result.model)
-    base = result.certificate or Certificate(0.0, result.value, 1.0, np.inf, np.inf, np.inf)
-    done = complete(base, result, central)
+    done = result.certificate or Certificate(0.0, result.value, 1.0, np.inf, np.inf, np.inf)
+    # A stationary point of the central solver is not compared with itself, but bounded by the relaxation.
+    if result.model.convex or result.algorithm != "central":
+        central = without_absent(result.model, result.absent) if result.absent else solve_central(result.model)
+        done = complete(done, result, central)
+    if not result.model.convex:
+        done = relaxed(done, result.model)
     result.certificate = done
-    if result.status is Status.SOLVED and done.holds:
+    # The central point of a model that is not convex proves nothing: a better one may exist.
+    proven = done.holds if result.model.convex else done.proven
+    if result.status is Status.SOLVED and proven:
         result.status = Status.CERTIFIED
-    elif result.status is Status.CERTIFIED and not done.holds:
+    elif result.status is Status.CERTIFIED and not proven:
         result.status = Status.SOLVED
-    result.message = result.status.sentence if result.status in (Status.CERTIFIED, Status.SOLVED) else result.message
+    if result.status is Status.CERTIFIED or (result.status is Status.SOLVED and result.model.convex):
+        result.message = result.status.sentence
     result.seconds = replace(result.seconds, verify=time.perf_counter() - start)
     return done
+
+
+def relaxed(certificate: Certificate, model: Model) -> Certificate:
+    """The certificate with the lower bound that the model's relaxation gives, where it has one."""
+    if model.relaxation is None:
+        return replace(certificate, no_bound="the model is not convex and has no relaxation to bound it")
+    found = solve_central(model.relaxation())
+    if not found.solved:
+        return replace(certificate, no_bound=f"the relaxation ended {found.status}")
+    gap = (certificate.value - found.value) / max(certificate.size, abs(found.value), 1e-300)
+    note = f"The lower bound is the optimum of a convex relaxation ({found.solver}, {found.status})."
+    return replace(certificate, lower_bound=found.value, gap=gap, no_bound=None, notes=(*certificate.notes, note))
 
 
 def complete(certificate: Certificate, result: Result, central: Central) -> Certificate:

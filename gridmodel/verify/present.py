@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gridmodel.compile import compile_model
+from gridmodel.compile import Compiled, compile_model
+from gridmodel.errors import NotApplicableError
 from gridmodel.language.model import Model
 from gridmodel.runtime.absent import without
 from gridmodel.runtime.residuals import residuals
@@ -26,6 +27,8 @@ def without_absent(model: Model, absent: Sequence[str]) -> Central:
     """
     start = time.perf_counter()
     compiled = compile_model(model)
+    if not isinstance(compiled, Compiled):
+        raise NotApplicableError("agents that leave need a convex model.")
     problem = without(compiled.lowered.separable, absent)
     status, value, x, mu = solve_whole(problem)
     solved = status in ("Solved", "AlmostSolved")
