@@ -81,7 +81,7 @@ class AbstractAlgorithm(abc.ABC):
 
     @abc.abstractmethod
     def traffic(self, problem: Any) -> Traffic:
-        """What one round sends; ``problem`` is a ``Separable``, or a ``SmoothProblem`` where the algorithm takes both."""
+        """What one round sends; ``problem`` is a ``Separable``, or a ``SmoothProblem`` for one that takes both."""
 
     @abc.abstractmethod
     def init(self, problem: Any, warm: Iterate | None, tolerance: float) -> Any:

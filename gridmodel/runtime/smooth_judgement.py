@@ -1,4 +1,4 @@
-"""What can be said of a point of a model that need not be convex: violations and the conditions of a stationary point."""
+"""What can be said of a point of a smooth model: violations, and the conditions of a stationary point."""
 
 from __future__ import annotations
 

@@ -29,7 +29,8 @@ class Lifter:
     """Collects what stands between the variables and the affine forms that it hands out."""
 
     found: list[Lifted] = field(default_factory=list)
-    _known: dict[int, cp.Expression] = field(default_factory=dict)
+    _known: dict[int, tuple[cp.Expression, cp.Expression]] = field(default_factory=dict)
+    # by the identity of an expression, which is kept, lest another one takes its place in memory
 
     def lift(self, expression: cp.Expression, where: str) -> cp.Expression:
         """An affine expression over the old variables and the results of ``found``.
@@ -37,12 +38,12 @@ class Lifter:
         Raises:
             CurvatureError: an atom that is not smooth, or not known here; ``where`` says whose.
         """
-        if expression.is_affine():
+        if _affine(expression):
             return expression
         key = id(expression)
         if key not in self._known:
-            self._known[key] = self._lift(expression, where)
-        return self._known[key]
+            self._known[key] = expression, self._lift(expression, where)
+        return self._known[key][1]
 
     def _lift(self, expression: Any, where: str) -> cp.Expression:
         name = type(expression).__name__
@@ -100,6 +101,15 @@ class Lifter:
         result = cp.Variable(shape)
         self.found.append(Lifted(law, inputs, result))
         return result
+
+
+def _affine(expression: Any) -> bool:
+    """Whether all its atoms are: cvxpy also calls zero times a square affine, but cannot make a matrix of it."""
+    if expression.is_constant() or not expression.args:
+        return True
+    if type(expression).__name__ in ("multiply", "MulExpression", "DivExpression") and not _scaled(expression):
+        return False
+    return isinstance(expression, AffAtom) and all(_affine(arg) for arg in expression.args)
 
 
 def _scaled(expression: Any) -> bool:

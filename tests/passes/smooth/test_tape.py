@@ -104,7 +104,7 @@ def test_what_is_not_smooth_is_named(limit: object, text: str) -> None:
     agent = model.agent("home")
     x = agent.variable("x", 3)
     agent.subject_to(limit(x), name="cap")  # type: ignore[operator]
-    with pytest.raises(CurvatureError, match="cap at .* of home") as found:
+    with pytest.raises(CurvatureError, match=r"cap at .* of home") as found:
         gm.compile(model, "central")
     assert text in str(found.value)
 
@@ -125,7 +125,7 @@ def test_fleets_parameters_and_couplings_are_refused_by_name() -> None:
     model = gm.Model("m", convex=False)
     x, y = model.agent("a").variable("x"), model.agent("b").variable("y")
     model.couple(x * y == 1, name="product")
-    with pytest.raises(CurvatureError, match="coupling 'product' .* is not affine"):
+    with pytest.raises(CurvatureError, match=r"coupling 'product' .* is not affine"):
         gm.compile(model, "central")
 
 
