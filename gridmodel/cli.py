@@ -1,4 +1,4 @@
-"""The command line: list, explain, solve, compare."""
+"""The command line: list, explain, solve, compare, flow."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from gridmodel.cli_flow import add_flow, flow_of
 from gridmodel.errors import DataError, ModelError
 from gridmodel.modelfile import load_model, shipped_models
 from gridmodel.report.plot import FORMATS
@@ -74,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     explain = _with_model(commands, "explain", "structure found, which algorithms apply, why others do not", _explain)
     solve = _with_model(commands, "solve", "solve a model and certify the answer", _solve)
     compare = _with_model(commands, "compare", "every algorithm that applies beside the central optimum", _compare)
+
+    add_flow(commands).set_defaults(command=_flow)
 
     solve.add_argument("--algorithm", default="auto", metavar="NAME", help="central, dual, admm, ... (default: auto)")
     solve.add_argument("--seed", type=int, metavar="N", help="of the draws of --faults (default: 0)")
@@ -179,6 +182,20 @@ def _verify(result: Result) -> bool:
     except KeyboardInterrupt:
         return False
     return True
+
+
+def _flow(options: argparse.Namespace) -> int:
+    _check_outputs(options.json, options.plot)
+    found = flow_of(options)
+    from gridmodel.report.flow_text import flow_dict, flow_text
+    from gridmodel.report.plot_flow import draw_flow
+
+    if options.json != "-":
+        print(flow_text(found))
+    _write_json(options.json, flow_dict(found))
+    if options.plot and found.converged:
+        draw_flow(found, options.plot)
+    return CERTIFIED if found.converged else NOT_CERTIFIED
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -103,7 +103,7 @@ class Transformer:
     x: leakage reactance between windings in pu of the first winding's rating, in the order 12, 13, .., 23, ...
     no_load_loss, magnetising: pu of the first winding's rating. anti_float: a tiny reactive admittance at every winding
     terminal, in parts per million of the rating, that ties floating windings to the ground.
-    lead: whether the second side of a delta-wye pair leads by 30 degrees; it lags otherwise. bank: its name, if any.
+    lead: whether the low-voltage side of a delta-wye pair leads by 30 degrees; it lags otherwise. bank: its name.
     """
 
     name: str
@@ -124,7 +124,9 @@ class RegulatorControl:
 
     |V / pt_ratio - (r + j x) I / ct_rating| is held within set_point +- band / 2, in V on the control's base;
     r and x in V at the rated primary current ct_rating in A.
-    winding: position from 0. phase: which phase of a three-phase winding is watched, from 1. max_change: most taps at once.
+    winding: position from 0. phase: which phase of a three-phase winding is watched, from 1. max_change: most taps at
+    once. bus: where the voltage is read instead of at the winding, then without compensation. Controls of the shortest
+    delay (s) act first.
     """
 
     name: str
@@ -141,6 +143,7 @@ class RegulatorControl:
     reversible: bool = False
     enabled: bool = True
     bus: Terminal | None = None
+    max_change: int = 16
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,10 @@ class Load:
     connection: "wye" (terminal: phases, then the neutral) or "delta" (terminal: phases). s: p + j q of all phases at
     the rated voltage, VA. v: rated voltage in V, between lines for two and three phases (and for delta), across the
     load for one-phase wye. phases: number of them. zip_p, zip_q: (z, i, c), each summing to 1.
-    v_min, v_max: in pu of the rated voltage; outside, the load turns into the impedance that it is at that edge.
+    v_min, v_max: in pu of the rated voltage; outside, the load turns into the impedance that it is at that edge, or,
+    if power_outside, into that which draws s there (OpenDSS does so for its models 3 and 4).
+    v_low: pu; below, the load is the impedance that draws s at 1 pu, and between v_low and v_min its current is linear
+    in the voltage (OpenDSS: 0.5); 0 for none of it.
     profile: name of the load shape that multiplies s over time, if any.
     """
 
@@ -180,6 +186,8 @@ class Load:
     v_min: float = 0.0
     v_max: float = np.inf
     profile: str = ""
+    v_low: float = 0.0
+    power_outside: bool = False
 
 
 @dataclass(frozen=True)
@@ -188,7 +196,7 @@ class Generator:
 
     terminal, phases, connection, v: as in ``Load``. s: injection p + j q of all phases in VA. s_max: rating in VA.
     p_max: available active power in W. p_min: at least. kind: "generator", "pv" or "storage".
-    cost: $/kWh of its active power, None where nobody said.
+    cost: $/kWh of its active power, None where nobody said. v_min, v_max: as in ``Load``.
     """
 
     name: str
@@ -203,4 +211,6 @@ class Generator:
     kind: str = "generator"
     cost: float | None = None
     profile: str = ""
+    v_min: float = 0.0
+    v_max: float = np.inf
     attributes: dict[str, float] = field(default_factory=dict)

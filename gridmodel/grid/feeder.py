@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
 import networkx as nx
 import numpy as np
@@ -22,6 +23,11 @@ from gridmodel.grid.elements import (
     Source,
     Transformer,
 )
+
+if TYPE_CHECKING:
+    from gridmodel.grid.assemble import Taps
+    from gridmodel.grid.flow.result import LoadFlow
+    from gridmodel.grid.flow.scenarios import Powers
 
 __all__ = ["Feeder"]
 
@@ -99,3 +105,30 @@ class Feeder:
                 key = ("transformer", unit.name)
                 graph.add_edge(first.terminal.bus, other.terminal.bus, key=key, element=unit)
         return graph
+
+    def load_flow(
+        self,
+        loads: Powers = None,
+        generation: Powers = None,
+        taps: Taps | Literal["auto"] | None = None,
+        tolerance: float = 1e-8,
+        dtype: Any = np.complex128,
+    ) -> LoadFlow:
+        """The voltages at given powers, v = b - K i(v, s) over the ports of loads and generators, for one case or many.
+
+        loads: None, the file's; a mapping from names to complex powers in VA, numbers or arrays of shape (scenarios,),
+        the others as in the file; a complex array in VA of shape (scenarios, loads) or (loads,); or real multiples of
+        the file's, a number or of shape (scenarios,) or (scenarios, loads). generation: what generators inject, likewise.
+        taps: None, the file's; turns ratios by (transformer, winding); or "auto", where the regulators put them, in
+        every scenario. tolerance: distance of any port's voltage from the solution in pu. dtype: complex128, or
+        complex64 for half the time and 1e-6 pu.
+
+        What the fixed point does not solve is tried by Newton in float64; what that does not solve either is "failed"
+        in the answer's status, and its voltages are NaN.
+
+        Raises:
+            ModelError: powers of a wrong shape or name, numbers that are not finite, no source, or a wrong option.
+        """
+        from gridmodel.grid.flow.load_flow import load_flow
+
+        return load_flow(self, loads, generation, taps, tolerance, dtype)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import networkx as nx
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+if TYPE_CHECKING:
+    from gridmodel.grid.flow.balanced import BalancedFlow
 
 __all__ = ["Branches", "Buses", "Costs", "Generators", "Network"]
 
@@ -169,3 +173,15 @@ class Network:
         for k, (i, j) in enumerate(zip(branches.start, branches.end, strict=True)):
             graph.add_edge(numbers[i], numbers[j], key=k, x=float(branches.x[k]), rate=float(branches.rate_a[k]))
         return graph
+
+    def load_flow(self, loads: ArrayLike | None = None, tolerance: float = 1e-8) -> BalancedFlow:
+        """The voltages by Newton's method, with the conventions of MATPOWER for PQ, PV and reference buses.
+
+        loads: complex MVA, shape ([scenarios,] buses); None takes the file's. tolerance: mismatch in pu.
+
+        Raises:
+            ModelError: loads of a wrong shape or not finite, or no reference bus with a generator.
+        """
+        from gridmodel.grid.flow.balanced import balanced_flow
+
+        return balanced_flow(self, loads, tolerance)

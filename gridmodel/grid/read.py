@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gridmodel.errors import ModelError
+from gridmodel.grid.dss.read import read_dss
+from gridmodel.grid.feeder import Feeder
 from gridmodel.grid.matpower import read_matpower
 from gridmodel.grid.network import Network
 
-__all__ = ["read_network"]
+__all__ = ["read_case", "read_feeder", "read_network"]
 
-_READERS = {".m": read_matpower}
+_READERS: Mapping[str, Callable[[str | Path], Network | Feeder]] = {".m": read_matpower, ".dss": read_dss}
 
 
-def read_network(path: str | Path) -> Network:
-    """Reads a network file; the suffix says which format: ``.m`` is a MATPOWER or PGLib case.
+def read_network(path: str | Path) -> Network | Feeder:
+    """Reads a network file; the suffix says which format.
+
+    ``.m`` is a MATPOWER or PGLib case (a balanced Network), ``.dss`` an OpenDSS script (a multiphase Feeder).
 
     Raises:
         ModelError: a suffix that no reader takes.
@@ -25,6 +30,30 @@ def read_network(path: str | Path) -> Network:
     if reader is None:
         raise ModelError(
             f"{Path(path).name or str(path)!r}: no reader for {suffix or 'a file without suffix'}; supported: "
-            f"{', '.join(_READERS)} (MATPOWER and PGLib cases)."
+            f"{', '.join(_READERS)} (MATPOWER and PGLib cases, OpenDSS scripts)."
         )
     return reader(path)
+
+
+def read_case(path: str | Path) -> Network:
+    """Reads a balanced network, as ``read_network``.
+
+    Raises:
+        ModelError: the file holds a multiphase feeder.
+    """
+    net = read_network(path)
+    if isinstance(net, Feeder):
+        raise ModelError(f"{Path(path).name} is a multiphase feeder, expected a balanced case such as a MATPOWER file.")
+    return net
+
+
+def read_feeder(path: str | Path) -> Feeder:
+    """Reads a multiphase feeder, as ``read_network``.
+
+    Raises:
+        ModelError: the file holds a balanced network.
+    """
+    net = read_network(path)
+    if isinstance(net, Network):
+        raise ModelError(f"{Path(path).name} is a balanced network, expected a multiphase feeder (OpenDSS).")
+    return net

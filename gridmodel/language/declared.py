@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,11 +54,12 @@ class Cost:
 
 @dataclass(frozen=True)
 class Limit:
-    """One declared constraint of an agent and where it stands."""
+    """One declared constraint of an agent and where it stands; rows: what its entries are called, column by column."""
 
     constraint: cp.Constraint
     place: Place
     name: str | None = None
+    rows: tuple[str, ...] = ()
 
     @property
     def item(self) -> cp.Constraint:
@@ -196,18 +197,30 @@ class AbstractParty:
             )
         self.costs.append(Cost(expression, place))
 
-    def subject_to(self, *constraints: Any, name: str | None = None) -> None:
+    def subject_to(self, *constraints: Any, name: str | None = None, rows: Sequence[str] = ()) -> None:
         """Adds convex constraints on this party's own variables.
+
+        Args:
+            constraints: of cvxpy.
+            name: under which prices are reported.
+            rows: what the entries of each constraint are called, column by column, e.g. the buses of a balance;
+                whoever is told that a limit cannot hold is told which.
 
         Raises:
             ForeignVariableError: a constraint uses variables of others.
+            ShapeError: as many rows as the constraint has entries, or none, are expected.
             ModelError: not a cvxpy constraint.
         """
         place = caller()
         for item in constraints:
             constraint = as_constraint(item, f"{self.name} at {place}")
             self._check_own(constraint, f"the constraint of {self.name} at {place}", "model.couple(...)")
-            self.limits.append(Limit(constraint, place, name))
+            if rows and len(rows) != constraint.size:
+                raise ShapeError(
+                    f"the constraint of {self.name} at {place} has {constraint.size} entries and {len(rows)} rows; "
+                    "name every entry, or none."
+                )
+            self.limits.append(Limit(constraint, place, name, tuple(rows)))
 
     def __getitem__(self, name: str) -> cp.Variable | cp.Parameter:
         found = self.variables.get(name)

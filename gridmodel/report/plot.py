@@ -100,10 +100,10 @@ def _axes(column: SubFigure, groups: dict[str, list[str]], title: str) -> list[t
 
 def _bus_prices(result: Result) -> dict[str, tuple[Any, Any]]:
     """Bus numbers and their prices by area, where the model is an optimal power flow."""
-    from gridmodel.physics.dc import DcLayout
+    from gridmodel.physics.layout import Layout
 
     layout = getattr(result.model, "layout", None)
-    if not isinstance(layout, DcLayout):
+    if not isinstance(layout, Layout):
         return {}
     found = {area: (numbers, result.price.get(f"{area}.balance")) for area, numbers in layout.buses.items()}
     return {area: (numbers, np.ravel(price)) for area, (numbers, price) in found.items() if price is not None}

@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridmodel.grid.feeder import Feeder
+from gridmodel.grid.flow.balanced import BalancedFlow
+from gridmodel.grid.flow.result import LoadFlow
 from gridmodel.report.diagram import diagram, one_line
 from gridmodel.report.style import COLORS, INK, dress, legend, literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from gridmodel.grid.flow.result import LoadFlow
-
 __all__ = ["draw_flow", "electrical_distance", "voltage_profile"]
 
 
-def draw_flow(flow: LoadFlow, path: str | Path) -> None:
+def draw_flow(flow: LoadFlow | BalancedFlow, path: str | Path) -> None:
     """Writes the one-line diagram with the mean voltage of every bus, and the voltage of every phase by distance.
 
     Args:
@@ -30,6 +30,9 @@ def draw_flow(flow: LoadFlow, path: str | Path) -> None:
     """
     from matplotlib.figure import Figure
 
+    if isinstance(flow, BalancedFlow):
+        _draw_balanced(flow, path)
+        return
     feeder = flow.feeder
     magnitude = np.abs(np.atleast_2d(flow.v))
     figure = Figure(figsize=(13.0, 5.2), layout="constrained", dpi=120)
@@ -40,6 +43,18 @@ def draw_flow(flow: LoadFlow, path: str | Path) -> None:
         figure, literal(f"{feeder.name}: load flow" + (f", {len(magnitude)} scenarios" if len(magnitude) > 1 else ""))
     )
     one_line(left, diagram(feeder), by_bus, label="voltage [pu]")
+    figure.savefig(Path(path))
+
+
+def _draw_balanced(flow: BalancedFlow, path: str | Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 5.6), layout="constrained", dpi=120)
+    axes = figure.subplots()
+    size = np.abs(np.atleast_2d(flow.v)).mean(axis=0)
+    dress(figure, literal(f"{flow.net.name}: load flow"))
+    values = {str(bus): float(value) for bus, value in zip(flow.nodes, size, strict=True)}
+    one_line(axes, diagram(flow.net), values, label="voltage [pu]")
     figure.savefig(Path(path))
 
 

@@ -9,7 +9,7 @@ import cvxpy as cp
 import numpy as np
 
 from gridmodel.language.coupling import Coupling
-from gridmodel.language.declared import AbstractParty
+from gridmodel.language.declared import AbstractParty, Limit
 from gridmodel.language.model import Model
 from gridmodel.language.values import without_values
 from gridmodel.verify.elastic import Relaxed, relax
@@ -19,6 +19,8 @@ __all__ = ["find_culprit"]
 
 _FEW = 40
 """Up to so many constraints are tried out one by one."""
+_SHOWN = 3
+"""Entries of a limit that are named."""
 
 T = TypeVar("T")
 
@@ -70,12 +72,28 @@ def _agent(party: AbstractParty) -> str:
     who = f"agent {party.name!r}" if party.size is None else f"fleet {party.name!r}"
     if rows:
         who = f"agent '{party.name}[{rows[0]}]'" + (f" (and {len(rows) - 1} more of its fleet)" if rows[1:] else "")
-    words = [str(limit) for limit in limits[:4]]
+    words = [f"{limit}{_where(limit, party)}" for limit in limits[:4]]
     together = "cannot hold together" if len(limits) > 1 else "cannot hold"
     return (
         f"{who} is infeasible by itself: {_listed(words, len(limits))} {together} "
         "within the bounds of its variables; loosen one of them"
     )
+
+
+def _where(limit: Limit, party: AbstractParty) -> str:
+    """The named entries of a limit that have to give way where it is the only one that may; "" without names."""
+    if not limit.rows:
+        return ""
+    relaxed = relax(limit.constraint)
+    if (
+        relaxed.slack is None
+        or _least_violation([relaxed], [own.constraint for own in party.limits if own is not limit]) is None
+    ):
+        return ""
+    violation = np.broadcast_to(relaxed.violation, limit.constraint.shape).ravel(order="F")
+    worst = np.argsort(-violation, kind="stable")[:_SHOWN]
+    named = [limit.rows[k] for k in worst if violation[k] > 1e-4 * violation.max()]
+    return f" (at {', '.join(named)})" if violation.max() > 0 else ""
 
 
 def _rows(party: AbstractParty) -> list[int]:

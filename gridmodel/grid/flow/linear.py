@@ -1,0 +1,120 @@
+"""Linear models of a feeder's voltages in the powers of its loads and generators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridmodel.errors import ModelError
+from gridmodel.grid.feeder import Feeder
+from gridmodel.grid.flow.forms import form_of
+from gridmodel.grid.flow.injections import POWER, Complexes
+from gridmodel.grid.flow.load_flow import load_flow
+from gridmodel.grid.flow.newton import linear_solve, slopes
+from gridmodel.grid.flow.port_form import PortForm
+from gridmodel.grid.flow.result import LoadFlow
+from gridmodel.grid.flow.scenarios import Powers
+from gridmodel.grid.port_law import derivatives
+
+__all__ = ["LinearFlow", "linear_flow"]
+
+Kind = Literal["taylor", "fixed-point"]
+
+
+@dataclass(frozen=True)
+class LinearFlow:
+    """v(s) = v + by_p (p - p0) + by_q (q - q0), s = p + j q what loads draw and, negative, generators inject.
+
+    v: at s0, complex pu, shape (nodes,). by_p, by_q: complex pu a VA, shape (nodes, loads + generators). s0: VA, shape
+    (loads + generators,).
+    """
+
+    feeder: Feeder
+    kind: Kind
+    v: NDArray[np.complex128]
+    by_p: NDArray[np.complex128]
+    by_q: NDArray[np.complex128]
+    s0: NDArray[np.complex128]
+
+    @property
+    def magnitude_by(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """d|v|/dp and d|v|/dq in pu a VA, Re(conj(v) dv) / |v|, each of shape (nodes, loads + generators)."""
+        size = np.abs(self.v)
+        turn = self.v.conj() / np.where(size > 0.0, size, 1.0)
+        return (turn[:, None] * self.by_p).real, (turn[:, None] * self.by_q).real
+
+    def voltages(self, s: Complexes) -> NDArray[np.complex128]:
+        """The voltages in pu, shape (..., nodes), at powers in VA, shape (..., loads + generators)."""
+        move = s - self.s0
+        return np.asarray(self.v + move.real @ self.by_p.T + move.imag @ self.by_q.T)
+
+    def magnitudes(self, s: Complexes) -> NDArray[np.float64]:
+        """|v| in pu as a linear function of the powers, shapes as in ``voltages``."""
+        by_p, by_q = self.magnitude_by
+        move = s - self.s0
+        return np.asarray(np.abs(self.v) + move.real @ by_p.T + move.imag @ by_q.T)
+
+    def error(self, flow: LoadFlow) -> Mapping[str, NDArray[np.float64]]:
+        """The largest error in pu of "v" and of "magnitude" in every scenario of a load flow; NaN where that failed."""
+        v, size = self.voltages(flow.s), self.magnitudes(flow.s)
+        return {
+            "v": np.abs(v - flow.v).max(axis=-1),
+            "magnitude": np.abs(size - np.abs(flow.v)).max(axis=-1),
+        }
+
+
+def linear_flow(feeder: Feeder, kind: Kind = "taylor", loads: Powers = None, generation: Powers = None) -> LinearFlow:
+    """Linearises the load flow at one case.
+
+    kind: "taylor", the derivative of the solution, best near the case; "fixed-point", one step of the fixed point from
+    the solution w with constant powers, v = b - K conj(s / w), which is exact at no load as well.
+
+    Raises:
+        ModelError: a kind that is none of these, or the load flow of the case fails.
+    Source: Bernstein et al. (2018), Load flow in multiphase distribution networks, section V.
+    """
+    if kind not in ("taylor", "fixed-point"):
+        raise ModelError(f"kind is {kind!r}, expected 'taylor' or 'fixed-point'.")
+    flow = load_flow(feeder, loads, generation, tolerance=1e-12)
+    if flow.v.ndim > 1:
+        raise ModelError("A linear model is made at one case; give loads and generation without scenarios.")
+    if not flow.converged:
+        raise ModelError(
+            f"{feeder.name}: the load flow fails at bus {flow.worst} (last change {flow.mismatch:.3g} pu), so there is "
+            "nothing to linearise at; scale the loads down."
+        )
+    form = form_of(feeder)
+    s = form.injections.at_ports(flow.s[None])[0]
+    v = np.asarray(form.injections.merged.incidence @ flow.volts, dtype=np.complex128) / form.injections.merged.v
+    by_p, by_q = _taylor(form, v, s) if kind == "taylor" else _chord(form, v, s)
+    share = form.injections.owner.T.toarray()
+    base = feeder.base[:, None]
+    return LinearFlow(
+        feeder, kind, flow.v, form.nodes_of(by_p @ share) / base, form.nodes_of(by_q @ share) / base, flow.s
+    )
+
+
+def _taylor(form: PortForm, v: Complexes, s: Complexes) -> tuple[Complexes, Complexes]:
+    """di/dp and di/dq of all ports by all ports' powers, shape (P, P), pu a VA."""
+    ports = form.injections.merged
+    found = derivatives(ports, v * ports.v, s)
+    straight, turned = slopes(form, v, s)
+    out = []
+    for own in ((found.s + found.s_conj) * ports.v / POWER, 1j * (found.s - found.s_conj) * ports.v / POWER):
+        direct = np.diag(own)
+        dv = linear_solve(form, straight, turned, -form.drop(direct.T).T)
+        out.append(direct + straight[:, None] * dv + turned[:, None] * dv.conj())
+    return out[0], out[1]
+
+
+def _chord(form: PortForm, v: Complexes, s: Complexes) -> tuple[Complexes, Complexes]:
+    """The same with the law's admittances held at the solution's voltages: i = conj(s / w) a port."""
+    ports = form.injections.merged
+    found = derivatives(ports, v * ports.v, s)
+    by_p = np.diag((found.s + found.s_conj) * ports.v / POWER)
+    by_q = np.diag(1j * (found.s - found.s_conj) * ports.v / POWER)
+    return by_p, by_q
