@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -106,6 +106,25 @@ class Feeder:
                 graph.add_edge(first.terminal.bus, other.terminal.bus, key=key, element=unit)
         return graph
 
+    def with_taps(self, taps: Taps) -> Feeder:
+        """The same feeder with windings at other turns ratios, by (transformer, winding from 0), and nothing to move them.
+
+        Raises:
+            UnknownNameError: no such transformer.
+        """
+        known = {unit.name for unit in self.transformers}
+        for name, _ in taps:
+            if name not in known:
+                raise UnknownNameError(f"{self.name} has no transformer {name!r}.")
+        units = tuple(
+            replace(unit, windings=tuple(
+                replace(winding, tap=float(taps.get((unit.name, k), winding.tap)))
+                for k, winding in enumerate(unit.windings)
+            ))
+            for unit in self.transformers
+        )  # fmt: skip
+        return replace(self, transformers=units, regulators=())
+
     def load_flow(
         self,
         loads: Powers = None,
@@ -118,7 +137,7 @@ class Feeder:
 
         loads: None, the file's; a mapping from names to complex powers in VA, numbers or arrays of shape (scenarios,),
         the others as in the file; a complex array in VA of shape (scenarios, loads) or (loads,); or real multiples of
-        the file's, a number or of shape (scenarios,) or (scenarios, loads). generation: what generators inject, likewise.
+        the file's, a number or of shape (scenarios,) or (scenarios, loads). generation: what is injected, likewise.
         taps: None, the file's; turns ratios by (transformer, winding); or "auto", where the regulators put them, in
         every scenario. tolerance: distance of any port's voltage from the solution in pu. dtype: complex128, or
         complex64 for half the time and 1e-6 pu.
