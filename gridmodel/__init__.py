@@ -9,19 +9,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gridmodel.errors import ModelError
+    from gridmodel.grid.feeder import Feeder
+    from gridmodel.grid.flow.differentiable import TorchLoadFlow
+    from gridmodel.grid.flow.linear import linear_flow
+    from gridmodel.grid.flow.series import flow_series
+    from gridmodel.grid.json_file import write_network
     from gridmodel.grid.network import Network
+    from gridmodel.grid.pandapower_net import from_pandapower
     from gridmodel.grid.read import read_network
     from gridmodel.ir.result import Certificate, Result, Status
     from gridmodel.language.model import Model
     from gridmodel.language.topology import Topology
+    from gridmodel.physics.disaggregate import band_of, disaggregate
+    from gridmodel.physics.flexibility import flexibility
+    from gridmodel.physics.flexible import FlexibleDevice
+    from gridmodel.physics.multiphase.recover import recover
     from gridmodel.physics.opf import opf
     from gridmodel.physics.prices import bus_prices
+    from gridmodel.physics.relaxation import relaxation
     from gridmodel.plan import Plan
     from gridmodel.report.explain import explain
     from gridmodel.report.plot import plot
     from gridmodel.report.privacy import privacy
     from gridmodel.runtime.channel import Channel
     from gridmodel.runtime.masking import Gaussian
+    from gridmodel.side_by_side import SideBySide, formulations
     from gridmodel.solve import Comparison, compare, compile, solve
     from gridmodel.verify.certificate import verify
 
@@ -31,48 +43,76 @@ __all__ = [
     "Certificate",
     "Channel",
     "Comparison",
+    "Feeder",
+    "FlexibleDevice",
     "Gaussian",
     "Model",
     "ModelError",
     "Network",
     "Plan",
     "Result",
+    "SideBySide",
     "Status",
     "Topology",
+    "TorchLoadFlow",
+    "band_of",
     "bus_prices",
     "compare",
     "compile",
+    "disaggregate",
     "explain",
+    "flexibility",
+    "flow_series",
+    "formulations",
+    "from_pandapower",
+    "linear_flow",
     "opf",
     "plot",
     "privacy",
     "read_network",
+    "recover",
+    "relaxation",
     "solve",
     "verify",
+    "write_network",
 ]
 
 _HOMES = {
     "Certificate": "gridmodel.ir.result",
     "Channel": "gridmodel.runtime.channel",
     "Comparison": "gridmodel.solve",
+    "Feeder": "gridmodel.grid.feeder",
+    "FlexibleDevice": "gridmodel.physics.flexible",
     "Gaussian": "gridmodel.runtime.masking",
     "Model": "gridmodel.language.model",
     "ModelError": "gridmodel.errors",
     "Network": "gridmodel.grid.network",
     "Plan": "gridmodel.plan",
     "Result": "gridmodel.ir.result",
+    "SideBySide": "gridmodel.side_by_side",
     "Status": "gridmodel.ir.result",
     "Topology": "gridmodel.language.topology",
+    "TorchLoadFlow": "gridmodel.grid.flow.differentiable",
+    "band_of": "gridmodel.physics.disaggregate",
     "bus_prices": "gridmodel.physics.prices",
     "compare": "gridmodel.solve",
     "compile": "gridmodel.solve",
+    "disaggregate": "gridmodel.physics.disaggregate",
     "explain": "gridmodel.report.explain",
+    "flexibility": "gridmodel.physics.flexibility",
+    "flow_series": "gridmodel.grid.flow.series",
+    "formulations": "gridmodel.side_by_side",
+    "from_pandapower": "gridmodel.grid.pandapower_net",
+    "linear_flow": "gridmodel.grid.flow.linear",
     "opf": "gridmodel.physics.opf",
     "plot": "gridmodel.report.plot",
     "privacy": "gridmodel.report.privacy",
     "read_network": "gridmodel.grid.read",
+    "recover": "gridmodel.physics.multiphase.recover",
+    "relaxation": "gridmodel.physics.relaxation",
     "solve": "gridmodel.solve",
     "verify": "gridmodel.verify.certificate",
+    "write_network": "gridmodel.grid.json_file",
 }
 
 

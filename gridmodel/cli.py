@@ -1,4 +1,4 @@
-"""The command line: list, explain, solve, compare, flow."""
+"""The command line: list, explain, solve, compare, flow, opf."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gridmodel.cli_flow import add_flow, flow_of
+from gridmodel.cli_grid import add_flow, add_opf, flow_of, opf_of, side_by_side_dict
 from gridmodel.errors import DataError, ModelError
 from gridmodel.modelfile import load_model, shipped_models
-from gridmodel.report.plot import FORMATS
+from gridmodel.report.style import FORMATS
 
 if TYPE_CHECKING:
     from gridmodel.ir.result import Result
@@ -24,8 +24,8 @@ __all__ = ["main"]
 CERTIFIED, NOT_CERTIFIED, BAD_INPUT, NO_OPTIMUM, INTERRUPTED = 0, 1, 2, 3, 130
 
 _EPILOG = """\
-MODEL is a Python file that defines build(**options) -> gridmodel.Model, a case file (.m),
-or the name of a shipped model (see: gridmodel list).
+MODEL is a Python file that defines build(**options) -> gridmodel.Model, a network file (.m, .dss,
+.json; options as of gridmodel.opf), or the name of a shipped model (see: gridmodel list).
 
 exit status: 0 certified within the tolerance, 1 solved but not within it, 2 bad input,
 3 infeasible or unbounded, 130 interrupted (what was computed is kept)"""
@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     compare = _with_model(commands, "compare", "every algorithm that applies beside the central optimum", _compare)
 
     add_flow(commands).set_defaults(command=_flow)
+    add_opf(commands).set_defaults(command=_opf)
 
     solve.add_argument("--algorithm", default="auto", metavar="NAME", help="central, dual, admm, ... (default: auto)")
     solve.add_argument("--seed", type=int, metavar="N", help="of the draws of --faults (default: 0)")
@@ -103,7 +104,7 @@ def _with_model(commands: Any, name: str, text: str, command: Callable[..., int]
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=text, description=text, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model", metavar="MODEL", help="a .py or .m file, or a shipped model's name")
+    parser.add_argument("model", metavar="MODEL", help="a .py or case file, or a shipped model's name")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the model; may be repeated"
     )
@@ -196,6 +197,14 @@ def _flow(options: argparse.Namespace) -> int:
     if options.plot and found.converged:
         draw_flow(found, options.plot)
     return CERTIFIED if found.converged else NOT_CERTIFIED
+
+
+def _opf(options: argparse.Namespace) -> int:
+    found = opf_of(options)
+    if options.json != "-":
+        print(found)
+    _write_json(options.json, side_by_side_dict(found))
+    return CERTIFIED if found.solved else NO_OPTIMUM
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -20,6 +20,8 @@ from gridmodel.errors import DataError, ModelError, UnknownNameError
 if TYPE_CHECKING:
     from gridmodel.language.model import Model
 
+_CASES = (".m", ".dss", ".json")
+
 __all__ = ["Shipped", "load_model", "shipped_models"]
 
 
@@ -47,7 +49,7 @@ def load_model(name: str, options: Mapping[str, str]) -> Model:
     """The model that a command line names.
 
     Args:
-        name: a Python file that defines ``build(**options)``, a case file (.m), or a shipped model's name.
+        name: a Python file that defines ``build(**options)``, a network file (.m, .dss, .json), or a shipped model.
         options: what ``--set`` gave, as text.
 
     Raises:
@@ -61,23 +63,25 @@ def load_model(name: str, options: Mapping[str, str]) -> Model:
         return _from_python(shipped[name].path, options)
     if path.suffix == ".py" and path.is_file():
         return _from_python(path.resolve(), options)
-    if path.suffix == ".m" and path.is_file():
+    if path.suffix.lower() in _CASES and path.is_file():
         return _from_case(path, options)
     raise UnknownNameError(_not_found(name, path, list(shipped)))
 
 
 def _not_found(name: str, path: Path, shipped: list[str]) -> str:
     if not name:
-        return f"no model named; give a .py or .m file, or a shipped model: {', '.join(shipped)}."
+        return f"no model named; give a .py, .m, .dss or .json file, or a shipped model: {', '.join(shipped)}."
     if path.is_dir():
-        return f"{name}: this is a folder; give a .py or .m file, or a shipped model: {', '.join(shipped)}."
-    if path.suffix in (".py", ".m"):
+        return (
+            f"{name}: this is a folder; give a .py, .m, .dss or .json file, or a shipped model: {', '.join(shipped)}."
+        )
+    if path.suffix.lower() in (".py", *_CASES):
         return f"{name}: no such file; give a path that exists, or a shipped model: {', '.join(shipped)}."
     if path.exists():
-        return f"{name}: a model is a Python file (.py), a case file (.m) or a shipped model's name."
+        return f"{name}: a model is a Python file (.py), a network file (.m, .dss, .json) or a shipped model's name."
     near = get_close_matches(name.lower(), shipped, 1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"no model {name!r}: shipped are {', '.join(shipped)}; or give a .py or .m file.{hint}"
+    return f"no model {name!r}: shipped are {', '.join(shipped)}; or give a .py, .m, .dss or .json file.{hint}"
 
 
 def _from_python(path: Path, options: Mapping[str, str]) -> Model:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gridmodel as gm
+from gridmodel.grid.read import read_case
 
 _DATA = Path(__file__).parent / "data"
 
@@ -41,7 +42,7 @@ def build(
             f"consensus_frequency: droop and load_response must be above 0 and finite, got {droop}, {load_response}."
         )
     shipped = _DATA / case
-    net = gm.read_network(shipped if Path(case).name == case and shipped.is_file() else case)
+    net = read_case(shipped if Path(case).name == case and shipped.is_file() else case)
     numbers = net.buses.number
     excess, stiffness = balance(net, lost, droop, load_response)
     model = gm.Model(f"frequency of {net.name}", currency="MW Hz")

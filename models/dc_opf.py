@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gridmodel.grid.read import read_network
+from gridmodel.grid.read import read_case
 from gridmodel.language.model import Model
 from gridmodel.physics.opf import opf
 
@@ -43,7 +43,7 @@ def build(
         coordinator: false lets areas talk to their neighbours only.
     """
     shipped = _DATA / case
-    net = read_network(shipped if Path(case).name == case and shipped.is_file() else case)
+    net = read_case(shipped if Path(case).name == case and shipped.is_file() else case)
     return opf(
         net,
         "dc",

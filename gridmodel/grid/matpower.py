@@ -12,7 +12,7 @@ from gridmodel.grid.matpower_costs import read_costs
 from gridmodel.grid.mfile import MFile, Table, read_mfile
 from gridmodel.grid.network import Branches, Buses, Generators, Network
 
-__all__ = ["read_matpower"]
+__all__ = ["network_of", "read_matpower"]
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -36,14 +36,22 @@ def read_matpower(path: str | Path) -> Network:
         NetworkFileError: what is wrong, with the file's name and line.
     Source: MATPOWER User's Manual 8.0, appendix B (data file format).
     """
-    file = read_mfile(Path(path), _FIELDS)
+    return network_of(read_mfile(Path(path), _FIELDS), Path(path).stem)
+
+
+def network_of(file: MFile, name: str) -> Network:
+    """The network of a case's tables, by the same rules as ``read_matpower``.
+
+    Raises:
+        NetworkFileError: what is wrong, with the file's name and line.
+    """
     base = _header(file)
     buses, live = _buses(file)
     position = {int(number): k for k, number in enumerate(buses.number)}
     generators, lines_of_generators = _generators(file, live, position)
     branches, lines_of_branches = _branches(file, live, position)
     costs = read_costs(file, generators.row, file.tables["gen"].lines.size)
-    net = Network(Path(path).stem, base, buses, branches, generators, costs, file.file)
+    net = Network(name, base, buses, branches, generators, costs, file.file)
     _check_supply(file, generators, lines_of_generators)
     _check_branches(file, net, lines_of_branches)
     _check_connected(file, net)

@@ -53,10 +53,13 @@ class Model:
         self.convex = convex
         self.relaxation: Callable[[], Model] | None = None
         """Makes a convex model whose optimal cost is no higher, from which ``verify`` takes a lower bound."""
+        self.remarks: Callable[[Any], tuple[str, ...]] | None = None
+        """What the model's builder has to say to a result, e.g. how exact a relaxation is; notes of its certificate."""
         self.couplings: list[Coupling] = []
         self.costs: list[Cost] = []
         self.topology: Topology | None = None
         self.layout: Any = None  # what a builder such as opf remembers of where its parts lie
+        self.network: Any = None  # the grid that agents sit on, where a builder knows it
         self._parties: dict[str, AbstractParty] = {}
         self._owners: dict[int, Owner] = {}
 

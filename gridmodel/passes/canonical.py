@@ -151,7 +151,7 @@ def canonicalize(
     plain, _ = attributes.apply(conic)
     with warnings.catch_warnings():
         # cvxpy says which of its backends it takes for atoms that the default one lacks.
-        warnings.filterwarnings("ignore", message=".*CPP backend.*")
+        warnings.filterwarnings("ignore", message=".*(CPP|SCIPY) backend.*")
         program, _ = ConeMatrixStuffing(quad_obj=True).apply(plain)
     renamed = {old.id: new.id for old, new in attributes._variables.items()}
 

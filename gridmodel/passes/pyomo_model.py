@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from gridmodel.errors import CurvatureError, ModelError
 from gridmodel.language.declared import AbstractParty
 from gridmodel.language.model import Model
-from gridmodel.passes.pyomo_atoms import Translator, Unsupported
+from gridmodel.passes.pyomo_atoms import Translator, Unsupported, boxed
 
 __all__ = ["PyomoModel", "to_pyomo"]
 
+Floats = NDArray[np.float64]
 Objects = NDArray[np.object_]
 _SLACK = 1e-9
 
@@ -66,6 +67,7 @@ def to_pyomo(model: Model) -> PyomoModel:
     for container, key, constraint, where in _constraints(program, model):
         body, sense = _body(translator, constraint, where)
         found = np.full(body.shape, None, dtype=object)
+        entry: Any
         for k, entry in enumerate(body.flat):
             if not hasattr(entry, "is_expression_type"):  # a number
                 broken = abs(entry) > _SLACK if sense == "==" else entry > _SLACK
@@ -102,7 +104,7 @@ def _variable(program: Any, party: AbstractParty, name: str) -> Objects:
     found = np.empty(variable.shape, dtype=object)
     lower, upper = variable.attributes["bounds"] or (-np.inf, np.inf)
     lower, upper = np.broadcast_to(lower, variable.shape), np.broadcast_to(upper, variable.shape)
-    start = np.clip(np.ones(variable.shape) if variable.value is None else np.asarray(variable.value), lower, upper)
+    start = np.clip(_middle(lower, upper) if variable.value is None else np.asarray(variable.value), lower, upper)
     for k in range(variable.size):
         one = program.x[party.name, name, k]
         one.setlb(_finite(lower.flat[k]))
@@ -129,19 +131,19 @@ def _body(translator: Translator, constraint: cp.Constraint, where: str) -> tupl
     """The expressions that a constraint holds at zero ("==") or below ("<=")."""
     if isinstance(constraint, (Equality, Inequality)):
         left, right = (_translated(translator, arg, where) for arg in constraint.args)
-        difference = np.broadcast_to(_array(left - right), constraint.shape)
+        difference = np.broadcast_to(boxed(left - right), constraint.shape)
         return difference, "==" if isinstance(constraint, Equality) else "<="
     if isinstance(constraint, (Zero, NonPos)):
         return _translated(translator, constraint.args[0], where), "==" if isinstance(constraint, Zero) else "<="
     if isinstance(constraint, NonNeg):
-        return _array(-_translated(translator, constraint.args[0], where)), "<="
+        return boxed(-_translated(translator, constraint.args[0], where)), "<="
     if isinstance(constraint, SOC):
         t, x = (_translated(translator, arg, where) for arg in constraint.args)
         if x.ndim < 2:
             x = x.reshape(-1, 1)
         squares = (x if constraint.axis == 0 else x.T) ** 2
         t = t.reshape(-1)
-        return _array(np.concatenate([squares.sum(axis=0) - t**2, -t])), "<="
+        return boxed(np.concatenate([squares.sum(axis=0) - t**2, -t])), "<="
     raise CurvatureError(
         f"{where} is a {type(constraint).__name__} cone, which a model that is not convex otherwise cannot hold. "
         "Use equations and inequalities of smooth atoms."
@@ -158,12 +160,11 @@ def _translated(translator: Translator, expression: cp.Expression, where: str) -
         ) from None
 
 
-def _array(value: Any) -> Objects:
-    if isinstance(value, np.ndarray):
-        return value
-    found = np.empty((), dtype=object)
-    found[()] = value
-    return found
+def _middle(lower: Floats, upper: Floats) -> Floats:
+    """The middle of the bounds, or the end nearest to zero where they are not both finite."""
+    with np.errstate(invalid="ignore"):
+        middle = 0.5 * (lower + upper)
+    return np.where(np.isfinite(middle), middle, np.clip(0.0, lower, upper))
 
 
 def _finite(bound: float) -> float | None:

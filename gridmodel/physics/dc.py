@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any, ClassVar, final
 
 import cvxpy as cp
 import networkx as nx
@@ -16,28 +17,39 @@ from gridmodel.errors import ModelError
 from gridmodel.grid.network import Network
 from gridmodel.language.agent import Agent
 from gridmodel.language.model import Model
+from gridmodel.physics.formulation import AbstractFormulation, Wanted
+from gridmodel.physics.generation import active_output
+from gridmodel.physics.layout import Layout
 from gridmodel.physics.lines import DcLines, angle_reach, dc_lines
+from gridmodel.physics.pieces import bus_names, pick
 
-__all__ = ["DcLayout", "dc_model"]
+__all__ = ["DC", "dc_model"]
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 _BOUNDARIES = ("midpoint", "angle")
 
 
-@dataclass(frozen=True)
-class DcLayout:
-    """Which part of the network the entries of an area's variables belong to, by the area's name.
+@final
+class DC(AbstractFormulation):
+    """Lossless active power: flows proportional to angle differences."""
 
-    buses: bus numbers of ``theta`` and of the rows of ``balance``. generators: positions in ``net.generators`` of
-    ``p``. lines, ties: positions in ``net.branches`` of ``flow`` and ``tie_flow``.
-    """
+    name = "dc"
+    network = Network
+    about = "lossless active power"
+    boundaries = _BOUNDARIES
+    options: ClassVar[Mapping[str, tuple[Any, ...]]] = {"susceptance": ("matpower", "pglib")}
 
-    source: str
-    buses: Mapping[str, Indices]
-    generators: Mapping[str, Indices]
-    lines: Mapping[str, Indices]
-    ties: Mapping[str, Indices]
+    def build(self, wanted: Wanted) -> Model:
+        """The model of ``dc_model``."""
+        return dc_model(
+            wanted.net,
+            wanted.areas,
+            wanted.options["susceptance"],
+            wanted.boundary,
+            wanted.load_scale,
+            wanted.coordinator,
+        )
 
 
 @dataclass(frozen=True)
@@ -90,7 +102,7 @@ def dc_model(
       ``theta``; ``tie_flow`` follows from the angles on both sides.
 
     Args:
-        areas: positions of the buses, rising, by the area's name; ``model.layout`` keeps them as a ``DcLayout``.
+        areas: positions of the buses, rising, by the area's name; ``model.layout`` keeps them as a ``Layout``.
         coordinator: whether algorithms may use one; else neighbours talk to each other only.
 
     Raises:
@@ -124,7 +136,8 @@ def dc_model(
             _couple(case, model, agents, ties, i, j)
     model.connect(graph, coordinator=coordinator)
     names = list(areas)
-    model.layout = DcLayout(
+    model.layout = Layout(
+        "dc",
         net.source,
         {name: net.buses.number[own] for name, own in areas.items()},
         dict(zip(names, supply, strict=True)),
@@ -155,19 +168,17 @@ def _declare(case: _Case, agent: Agent, own: Indices, supply: Indices, inner: In
     theta = agent.variable("theta", own.size, bounds=(-bound, bound), unit="rad")
     injected: list[cp.Expression] = []
     if supply.size:
-        units = net.generators
-        p = agent.variable("p", supply.size, bounds=(units.p_min[supply], units.p_max[supply]), unit="MW")
-        injected.append(cp.Constant(_pick(place[units.bus[supply]], own.size).T) @ p)
-        _cost(net, agent, p, supply)
+        at = place[net.generators.bus[supply]]
+        injected.append(cp.Constant(pick(at, own.size).T) @ active_output(net, agent, supply))
     if inner.size:
         flow = agent.variable("flow", inner.size, bounds=(lines.low[inner], lines.high[inner]), unit="MW")
-        incidence = _pick(place[net.branches.start[inner]], own.size) - _pick(place[net.branches.end[inner]], own.size)
+        incidence = pick(place[net.branches.start[inner]], own.size) - pick(place[net.branches.end[inner]], own.size)
         gain = lines.gain[inner]
         agent.subject_to(flow - _rows(gain, incidence) @ theta == -gain * lines.shift[inner], name="line flow")
         injected.append(-cp.Constant(incidence.T) @ flow)
     if ties.line.size:
         injected.append(_tie(case, agent, theta, place[ties.near], own.size, ties))
-    agent.subject_to(sum(injected[1:], start=injected[0]) == case.demand[own], name="balance")
+    agent.subject_to(sum(injected[1:], start=injected[0]) == case.demand[own], name="balance", rows=bus_names(net, own))
 
 
 def _tie(case: _Case, agent: Agent, theta: cp.Variable, near: Indices, size: int, ties: _Ties) -> cp.Expression:
@@ -186,33 +197,13 @@ def _tie(case: _Case, agent: Agent, theta: cp.Variable, near: Indices, size: int
         position = {int(bus): k for k, bus in enumerate(ties.copied)}
         gain, column = lines.gain[line], np.array([position[int(bus)] for bus in ties.far], dtype=np.intp)
         shift = lines.shift[line]
-    near_row, far_row = _pick(near, size), _pick(column, copies.size)
+    near_row, far_row = pick(near, size), pick(column, copies.size)
     along = gain * ties.sign
     agent.subject_to(
         flow - _rows(along, near_row) @ theta + _rows(along, far_row) @ copies == -gain * shift, name="tie flow"
     )
     brought: cp.Expression = -cp.Constant(_scaled(ties.sign, near_row).T) @ flow
     return brought
-
-
-def _cost(net: Network, agent: Agent, p: cp.Variable, supply: Indices) -> None:
-    """The cost of one area's generation in $/h; the maxima of piecewise costs become variables ``cost``."""
-    costs = net.costs
-    total = costs.linear[supply] @ p + float(costs.constant[supply].sum())
-    curved = np.flatnonzero(costs.quadratic[supply])
-    if curved.size:
-        total = total + costs.quadratic[supply[curved]] @ cp.square(p[curved])
-    place = np.full(net.generators.bus.size, -1, dtype=np.intp)
-    place[supply] = np.arange(supply.size)
-    pieces = np.flatnonzero(place[costs.piece_generator] >= 0)
-    if pieces.size:
-        owner, column = np.unique(place[costs.piece_generator[pieces]], return_inverse=True)
-        highest = agent.variable("cost", owner.size, unit="$/h")
-        slope = _rows(costs.slope[pieces], _pick(place[costs.piece_generator[pieces]], supply.size))
-        above = cp.Constant(_pick(column, owner.size)) @ highest
-        agent.subject_to(slope @ p - above <= -costs.intercept[pieces], name="piecewise cost")
-        total = total + cp.sum(highest)
-    agent.minimize(total)
 
 
 def _couple(case: _Case, model: Model, agents: list[Agent], ties: list[_Ties], i: int, j: int) -> None:
@@ -233,12 +224,6 @@ def _span(flags: NDArray[np.bool_]) -> slice:
     """The slice of the true entries, which lie side by side."""
     at = np.flatnonzero(flags)
     return slice(int(at[0]), int(at[-1]) + 1)
-
-
-def _pick(columns: Indices, size: int) -> csr_array:
-    """The sparse matrix whose row k holds a 1 in column columns[k]; shape (columns, size)."""
-    rows = np.arange(columns.size)
-    return csr_array((np.ones(columns.size), (rows, columns)), shape=(columns.size, size))
 
 
 def _scaled(factors: Floats, matrix: csr_array) -> csr_array:

@@ -7,7 +7,7 @@ import numpy as np
 from gridmodel.errors import ModelError
 from gridmodel.grid.network import Network
 from gridmodel.ir.result import Result
-from gridmodel.physics.dc import DcLayout
+from gridmodel.physics.layout import Layout
 
 __all__ = ["bus_prices"]
 
@@ -21,7 +21,7 @@ def bus_prices(result: Result, net: Network) -> dict[int, float]:
         ModelError: the result is not of ``opf(net, ...)``, or its algorithm gave no prices of local constraints.
     """
     layout = getattr(result.model, "layout", None)
-    if not isinstance(layout, DcLayout):
+    if not isinstance(layout, Layout):
         raise ModelError(
             f"the result of {result.model_name!r} holds no network; bus prices need a model of opf(net, ...)."
         )

@@ -32,7 +32,8 @@ def plot(result: Result | Comparison, path: str | Path) -> None:
     A result of an algorithm over a topology shows the graph with what agents hold, at the start, on the way and at
     the end, and what each agent holds against rounds; a comparison shows the error of all algorithms against rounds.
     Prices of different units get axes of their own. A result without history (e.g. the centralized optimum) gets
-    the final prices alone; a result of an optimal power flow shows the prices of its buses as the final ones.
+    the final prices alone; a result of an optimal power flow shows the prices of its buses as the final ones, and
+    below the network with prices, voltages and areas.
 
     Args:
         result: any result, or a comparison.
@@ -41,6 +42,7 @@ def plot(result: Result | Comparison, path: str | Path) -> None:
     from matplotlib.figure import Figure
 
     from gridmodel.report.plot_network import draw_comparison, draw_states
+    from gridmodel.report.plot_opf import draw_grid, has_grid
     from gridmodel.solve import Comparison
 
     if isinstance(result, Comparison):
@@ -51,8 +53,13 @@ def plot(result: Result | Comparison, path: str | Path) -> None:
         return
     trace = result.trace if result.trace is not None and len(result.trace.rounds) else None
     groups = _groups(result)
-    figure = Figure(figsize=(15.0, 4.8) if trace else (6.5, 4.8), layout="constrained", dpi=120)
-    columns = list(figure.subfigures(1, 3 if trace else 1, squeeze=False)[0])
+    grid = has_grid(result)
+    size = (15.0 if trace or grid else 6.5, 10.4 if grid else 4.8)
+    figure = Figure(figsize=size, layout="constrained", dpi=120)
+    upper = figure
+    if grid:
+        upper, lower = figure.subfigures(2, 1, height_ratios=(1.0, 1.15), squeeze=False)[:, 0]
+    columns = list(upper.subfigures(1, 3 if trace else 1, squeeze=False)[0])
     if trace is not None:
         convergence(columns[0].subplots(), result, trace)
         for axes, (unit, names) in _axes(columns[1], groups, "Prices on the way"):
@@ -67,6 +74,8 @@ def plot(result: Result | Comparison, path: str | Path) -> None:
         for axes, (unit, names) in _axes(columns[-1], groups, "Final prices"):
             _final(axes, {name: np.ravel(result.price[name]) for name in names}, unit)
     dress(figure, _title(result))
+    if grid:
+        draw_grid(lower, result)
     figure.savefig(Path(path))
 
 

@@ -16,6 +16,8 @@ from gridmodel.runtime.judgement import Judgement
 from gridmodel.verify.central import Central, solve_central
 from gridmodel.verify.present import without_absent
 
+_NOISE = 1e-6
+
 __all__ = ["certificate_of", "complete", "relaxed", "verify"]
 
 _REACH_NOTE = (
@@ -61,6 +63,8 @@ def verify(result: Result) -> Certificate:
         done = complete(done, result, central)
     if not result.model.convex:
         done = relaxed(done, result.model)
+    if result.model.remarks is not None and result.variables:
+        done = replace(done, notes=(*done.notes, *result.model.remarks(result)))
     result.certificate = done
     # The central point of a model that is not convex proves nothing: a better one may exist.
     proven = done.holds if result.model.convex else done.proven
@@ -127,12 +131,15 @@ def _relative(
     errors: Mapping[str, float], prices: Mapping[str, Any], groups: Mapping[str, tuple[str, str]]
 ) -> float | None:
     """The largest error over the largest price of its group; None without prices."""
+    largest_of_all = max((float(np.abs(prices[name]).max(initial=0.0)) for name in errors), default=0.0)
     by_unit: dict[tuple[str, str], tuple[float, float]] = {}
     for name, error in errors.items():
         unit = groups[name]
         worst, largest = by_unit.get(unit, (0.0, 0.0))
         by_unit[unit] = max(worst, error), max(largest, float(np.abs(prices[name]).max(initial=0.0)))
-    return max((worst / largest if largest > 0 else worst for worst, largest in by_unit.values()), default=None)
+    # Prices that are zero but for the solvers' noise have no size to compare with.
+    kept = [pair for pair in by_unit.values() if pair[1] > _NOISE * largest_of_all] or list(by_unit.values())
+    return max((worst / largest if largest > 0 else worst for worst, largest in kept), default=None)
 
 
 def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from gridmodel.grid.dss.conductors import CNData, TSData, WireData
 from gridmodel.grid.dss.draft import Draft, split
 from gridmodel.grid.dss.generation import GeneratorDraft, PVSystemDraft, StorageDraft
+from gridmodel.grid.dss.geometry import LineGeometry, LineSpacing
 from gridmodel.grid.dss.lines import LineCode, LineDraft
 from gridmodel.grid.dss.loads import LoadDraft
 from gridmodel.grid.dss.shapes import CurveDraft, ShapeDraft
@@ -16,8 +18,9 @@ __all__ = ["COMMANDS", "IGNORED_CLASSES", "KINDS", "OPTIONS", "REFUSED_CLASSES",
 KINDS: dict[str, type[Draft]] = {
     kind.kind.lower(): kind
     for kind in (
-        VsourceDraft, LineCode, LineDraft, XfmrCode, TransformerDraft, RegControlDraft, CapacitorDraft, ReactorDraft,
-        LoadDraft, GeneratorDraft, PVSystemDraft, StorageDraft, ShapeDraft, CurveDraft,
+        WireData, CNData, TSData, LineSpacing, LineGeometry, VsourceDraft, LineCode, LineDraft, XfmrCode,
+        TransformerDraft, RegControlDraft, CapacitorDraft, ReactorDraft, LoadDraft, GeneratorDraft, PVSystemDraft, StorageDraft,
+        ShapeDraft, CurveDraft,
     )
 }  # fmt: skip
 
@@ -28,7 +31,6 @@ IGNORED_CLASSES: dict[str, str] = {
         + split("tshape dynamicexp"),
         "it measures, protects or serves other studies",
     ),
-    **dict.fromkeys(split("wiredata cndata tsdata linespacing linegeometry"), "lines are read from codes and matrices"),
     **dict.fromkeys(
         split("capcontrol swtcontrol invcontrol expcontrol storagecontroller gendispatcher upfccontrol espvlcontrol"),
         "the element that it controls stays as the file declares it",
@@ -47,10 +49,10 @@ COMMANDS = split(
     "interpolate alignfile top rotate vdiff summary distribute di_plot comparecases yearlycurves cd visualize closedi "
     "doscmd estimate reconductor _initsnap _solvenocontrol _samplecontrols _docontrolactions _showcontrolqueue "
     "_solvedirect _solvepflow addbusmarker uuids setloadandgenkv cvrtloadshapes nodediff rephase setbusxy "
-    "updatestorage obfuscate latlongcoords batchedit pstcalc variable reprocessbuses clearbusmarkers relcalc var cleanup "
-    "finishtimestep nodelist connect disconnect remove calcincmatrix calcincmatrix_o refine_buslevels calclaplacian "
-    "exportoverloads exportvviolations zsc012 allpceatbus allpdeatbus totalpowers giscoords clearall comhelp newactor "
-    "wait solveall abort clone"
+    "updatestorage obfuscate latlongcoords batchedit pstcalc variable reprocessbuses clearbusmarkers relcalc var "
+    "cleanup finishtimestep nodelist connect disconnect remove calcincmatrix calcincmatrix_o refine_buslevels "
+    "calclaplacian exportoverloads exportvviolations zsc012 allpceatbus allpdeatbus totalpowers giscoords clearall "
+    "comhelp newactor wait solveall abort clone"
 )
 
 REFUSED_COMMANDS = frozenset(

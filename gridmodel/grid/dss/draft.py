@@ -13,6 +13,7 @@ from gridmodel.errors import NetworkFileError
 from gridmodel.grid.dss.text import Place
 from gridmodel.grid.dss.values import BusSpec, Value
 from gridmodel.grid.elements import Complexes, Floats, Terminal
+from gridmodel.grid.line_constants import Earth
 
 __all__ = ["Draft", "Drafts", "coupled"]
 
@@ -20,10 +21,11 @@ _COMMON = frozenset({"spectrum", "normamps", "emergamps", "faultrate", "pctperm"
 
 
 class Drafts(Protocol):
-    """All that has been read so far, as one element sees it. frequency: of the circuit in Hz."""
+    """All that has been read so far, as one element sees it. frequency: of the circuit in Hz. earth: model of its return."""
 
     frequency: float
     base_frequency: float
+    earth: Earth
 
     def find(self, kind: str, value: Value) -> Draft:
         """The element that a property refers to."""
@@ -106,6 +108,10 @@ class Draft(ABC):
         kept = {key: self.__dict__[key] for key in ("name", "place", "drafts")}
         same = {key: value for key, value in other.__dict__.items() if key not in kept}
         self.__dict__.update(copy.deepcopy(same))
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Itself: what another element refers to stays one."""
+        return self
 
     def renamed(self, name: str, place: Place) -> Self:
         """A copy under another name."""

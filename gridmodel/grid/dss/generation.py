@@ -82,8 +82,8 @@ class PVSystemDraft(Injection):
     properties: ClassVar[tuple[str, ...]] = split(
         "phases bus1 kv irradiance pmpp %pmpp temperature pf conn kvar kva %cutin %cutout effcurve p-tcurve %r %x "
         "model vminpu vmaxpu balanced limitcurrent yearly daily duty tyearly tdaily tduty class usermodel userdata "
-        "debugtrace varfollowinverter dutystart wattpriority pfpriority %pminnovars %pminkvarmax kvarmax kvarmaxabs kvdc kp pitol "
-        "safevoltage safemode dynamiceq dynout controlmode amplimit amplimitgain"
+        "debugtrace varfollowinverter dutystart wattpriority pfpriority %pminnovars %pminkvarmax kvarmax "
+        "kvarmaxabs kvdc kp pitol safevoltage safemode dynamiceq dynout controlmode amplimit amplimitgain"
     )
     silent: ClassVar[frozenset[str]] = frozenset(
         split("%r %x balanced limitcurrent tyearly tdaily tduty class usermodel userdata debugtrace dutystart kvdc kp")
@@ -210,6 +210,8 @@ class StorageDraft(Injection):
                 self.stored = value.number() / 100 * self.values["kwhrated"]
             case "kwhrated":
                 self.values[key], self.stored = value.positive(), None
+            case "kwrated":
+                self.values[key] = value.positive()
             case _:
                 if key not in self.values:
                     return self.take_shared(key, value)

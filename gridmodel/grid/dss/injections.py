@@ -58,6 +58,7 @@ class Injection(Draft):
 
     @property
     def profile(self) -> str:
+        """The load shape that multiplies the power over time; empty where there is none."""
         return next((name for name in self.profiles.values() if name), "")
 
     def connected(self) -> Terminal:

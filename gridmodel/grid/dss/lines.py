@@ -7,10 +7,13 @@ from typing import ClassVar
 import numpy as np
 
 from gridmodel.grid.dss.draft import Draft, coupled, reduced, split
+from gridmodel.grid.dss.conductors import Conductor
+from gridmodel.grid.dss.geometry import LineGeometry, LineSpacing, placed
 from gridmodel.grid.dss.values import BusSpec, Value
 from gridmodel.grid.elements import Complexes, Floats, Line
+from gridmodel.grid.line_constants import Earth
 
-__all__ = ["LineCode", "LineDraft"]
+__all__ = ["LineCode", "LineDraft", "earth_model"]
 
 _KFT = 304.8
 _SEQUENCE = ("r1", "x1", "r0", "x0", "c1", "c0")
@@ -106,10 +109,15 @@ class LineDraft(_Impedance):
         "bus1 bus2 linecode length phases r1 x1 r0 x0 c1 c0 rmatrix xmatrix cmatrix switch rg xg rho geometry units "
         "spacing wires earthmodel cncables tscables b1 b0 seasons ratings linetype"
     )
-    silent: ClassVar[frozenset[str]] = frozenset({"linetype", "earthmodel"})
+    silent: ClassVar[frozenset[str]] = frozenset({"linetype"})
 
     def begin(self) -> None:
         super().begin()
+        self.geometry: LineGeometry | None = None
+        self.spacing: LineSpacing | None = None
+        self.wires: list[Conductor | None] = []
+        self.earth_model = self.drafts.earth
+        self.rho_given = False
         self.bus1: BusSpec | None = None
         self.bus2: BusSpec | None = None
         self.length = 1.0
@@ -135,19 +143,59 @@ class LineDraft(_Impedance):
             case "switch":
                 self.switch = value.flag()
                 if self.switch:
+                    self._forget_wires()
                     self.sequence = dict(zip(_SEQUENCE, (1.0, 1.0, 1.0, 1.0, 1.1, 1.0), strict=True))
                     self.matrices = self.unit = self.own_unit = None
                     self.length, self.charged = 0.001, False
+            case "geometry" | "spacing" | "wires" | "cncables" | "tscables" | "earthmodel":
+                self._take_wires(key, value)
             case _:
                 if key in (*_SEQUENCE, "b1", "b0", "rmatrix", "xmatrix", "cmatrix"):
                     self.unit = None  # given for the line's own unit of length
                     self.charged |= key[0] in "bc"
-                return self.take_impedance(key, value)
+                    self._forget_wires()
+                found = self.take_impedance(key, value)
+                self.rho_given |= key == "rho"
+                self._tell_rho()
+                return found
         return True
+
+    def _take_wires(self, key: str, value: Value) -> None:
+        """Takes a property that says which wires the line has, or what lies under them."""
+        if key == "earthmodel":
+            self.earth_model = earth_model(value)
+        elif key == "geometry":
+            geometry = self.drafts.find("LineGeometry", value)
+            assert isinstance(geometry, LineGeometry)
+            self._forget_wires()
+            self.geometry, self.phases, self.rating = geometry, geometry.order, geometry.rating
+            self._tell_rho()
+        elif key == "spacing":
+            spacing = self.drafts.find("LineSpacing", value)
+            assert isinstance(spacing, LineSpacing)
+            self._forget_wires()
+            self.spacing, self.phases, self.wires = spacing, spacing.phases, [None] * spacing.count
+        elif self.spacing is None:
+            raise value.error("spacing=NAME before it")
+        else:
+            self.wires = placed(self, key, value, self.wires, self.spacing.phases)
+            self.rating = min((one.rating for one in self.wires[:1] if one is not None), default=np.inf)
+
+    def _forget_wires(self) -> None:
+        """Another kind of impedance stands in their place."""
+        if self.geometry is not None or self.spacing is not None:
+            self.matrices = None
+        self.geometry = self.spacing = None
+
+    def _tell_rho(self) -> None:
+        """As OpenDSS: a line's earth becomes that of its geometry, for all lines that share it."""
+        if self.rho_given and self.geometry is not None:
+            self.geometry.rho = self.earth["rho"]
 
     def _take_code(self, value: Value) -> None:
         code = self.drafts.find("LineCode", value)
         assert isinstance(code, LineCode)
+        self._forget_wires()
         if self.switch and code.matrices is not None:  # as OpenDSS: the switch keeps its own impedance
             self.phases = code.phases
             return
@@ -160,8 +208,9 @@ class LineDraft(_Impedance):
 
     def _take_phases(self, value: Value) -> None:
         phases = value.integer()
-        if phases != self.phases and self.matrices is not None:
-            raise value.error(f"{self.phases}, the order of the matrices that its line code or itself gives")
+        fixed = self.matrices is not None or self.geometry is not None or self.spacing is not None
+        if phases != self.phases and fixed:
+            raise value.error(f"{self.phases}, the order that its matrices, line code, geometry or spacing gives")
         self.phases = phases
 
     def dense(self) -> dict[str, Floats]:
@@ -175,6 +224,16 @@ class LineDraft(_Impedance):
 
     def series_and_shunt(self) -> tuple[Complexes, Complexes]:
         """z in ohm and y in S of the whole length, at the circuit's frequency."""
+        geometry = self.geometry
+        if self.spacing is not None:
+            if None in self.wires:
+                raise self.error("its spacing has no conductors; expected wires=[..], cncables=[..] or tscables=[..].")
+            rho = self.earth["rho"] if self.rho_given else 100.0
+            geometry = LineGeometry.of(self.spacing, self.wires, rho)
+        if geometry is not None:
+            metres = self.length * (self.own_unit or 1.0)
+            z, y = geometry.constants(self.drafts.frequency, self.earth_model)
+            return z * metres, y * metres
         m = self.dense()
         own, per = self.own_unit, self.unit
         length = self.length * (own / per if own is not None and per is not None else 1.0)
@@ -194,3 +253,11 @@ class LineDraft(_Impedance):
         end = self.terminal(self.bus2, self.phases, self.phases, "bus2")
         z, y = self.series_and_shunt()
         return Line(self.name, start, end, z, y, not self.opened, self.switch, self.rating)
+
+
+def earth_model(value: Value) -> Earth:
+    """The model of the return through the earth that a word means."""
+    models: dict[str, Earth] = {"c": "carson", "f": "fullcarson", "d": "deri"}
+    if value.word[:1] not in models:
+        raise value.error("Carson, FullCarson or Deri")
+    return models[value.word[:1]]

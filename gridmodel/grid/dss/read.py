@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from gridmodel.errors import NetworkFileError
+from gridmodel.grid.checks import check_feeder
 from gridmodel.grid.dss.bases import Volts, nearest, rated, spread
 from gridmodel.grid.dss.catalog import IGNORED_CLASSES
 from gridmodel.grid.dss.draft import Draft, joined
 from gridmodel.grid.dss.generation import GeneratorDraft, PVSystemDraft, StorageDraft
+from gridmodel.grid.dss.injections import Injection
 from gridmodel.grid.dss.lines import LineDraft
 from gridmodel.grid.dss.loads import LoadDraft
 from gridmodel.grid.dss.script import Script
@@ -41,7 +43,28 @@ def read_dss(path: str | Path) -> Feeder:
     script.run(path)
     if not script.circuit:
         raise NetworkFileError(f"{path.name}: no circuit is declared; expected `New Circuit.name` in it.")
-    return _Build(script, path.name).feeder()
+    net = _Build(script, path.name).feeder()
+    return replace(net, notes=(*net.notes, *_checked(script, net)))
+
+
+_CLASSES = {"source": "vsource", "pv": "pvsystem"}
+
+
+def _checked(script: Script, net: Feeder) -> list[str]:
+    """What the checks of a feeder say, with the line of the element.
+
+    Raises:
+        NetworkFileError: a serious finding.
+    """
+    said = []
+    for finding in check_feeder(net):
+        kind, _, name = finding.element.removeprefix("winding of ").partition(" ")
+        draft = script.drafts.get((_CLASSES.get(kind, kind), name))
+        text = f"{draft.place if draft else net.source_file}: {finding.element} {finding.text}"
+        if finding.serious:
+            raise NetworkFileError(text)
+        said.append(text)
+    return said
 
 
 class _Build:
@@ -57,6 +80,7 @@ class _Build:
         self.loads: list[Load] = []
         self.generators: list[Generator] = []
         self.terminals: list[Terminal] = []
+        self.per_unit: dict[str, float] = {}
         for draft in script.drafts.values():
             self._add(draft)
 
@@ -68,8 +92,9 @@ class _Build:
             return
         elif isinstance(draft, VsourceDraft):
             self._keep(self.sources, draft.build())
+            self.per_unit[draft.name] = draft.pu or 1.0
         elif isinstance(draft, LineDraft):
-            self._keep(self.lines, self._line(draft))
+            self._keep(self.lines, draft.build())
         elif isinstance(draft, TransformerDraft):
             self._keep(self.transformers, draft.build())
             for shunt in draft.neutrals():
@@ -80,14 +105,6 @@ class _Build:
             self._keep(self.loads, draft.build(self.script.load_factor))
         elif isinstance(draft, GeneratorDraft | PVSystemDraft | StorageDraft):
             self._keep(self.generators, draft.build())
-
-    def _line(self, draft: LineDraft) -> Line:
-        line = draft.build()
-        if line.closed and not line.z.any():
-            raise draft.error(
-                "its impedance is zero, expected r or x above 0. Give it some (r1=1e-4), or merge its buses into one."
-            )
-        return line
 
     def _shunt(self, draft: CapacitorDraft | ReactorDraft) -> None:
         element = draft.build()
@@ -110,6 +127,11 @@ class _Build:
         for what, titles in script.alike.items():
             script.note(f"{joined(titles)} {what}.")
         profiles, step = aligned([shape for shape in script.of(ShapeDraft) if isinstance(shape, ShapeDraft)])
+        for draft in script.drafts.values():
+            if isinstance(draft, Injection) and draft.enabled and draft.profile not in ("", *profiles):
+                raise draft.error(f"the LoadShape {draft.profile} has no equal steps; give it interval and mult.")
+        if not self.sources:
+            raise NetworkFileError(f"{self.file}: no source is enabled; expected the circuit's own, or a Vsource.")
         return Feeder(
             name=script.circuit, frequency=script.frequency, buses=self._buses(), sources=tuple(self.sources),
             lines=tuple(self.lines), transformers=tuple(self.transformers), regulators=tuple(self.regulators),
@@ -130,12 +152,12 @@ class _Build:
 
     def _volts(self) -> Volts:
         """Voltages at no load; beyond open switches as if they were closed; elsewhere as elements are rated."""
-        units = self.transformers
+        units, sources = self.transformers, self.sources
         if not self.script.calculated:
+            sources = [replace(source, v=source.v / self.per_unit[source.name]) for source in sources]
             units = [replace(u, windings=tuple(replace(w, tap=1.0) for w in u.windings)) for u in units]
-        volts = spread(self.sources, [line for line in self.lines if line.closed], units)
-        rest = spread(self.sources, self.lines, units)
-        rest = {**rest, **volts}
+        volts = spread(sources, [line for line in self.lines if line.closed], units)
+        rest = {**spread(sources, self.lines, units), **volts}
         parts: list[Load | Generator] = [*self.loads, *self.generators]
         for part in parts:
             for node, v in rated(part.terminal, part.v, part.phases, part.connection).items():

@@ -10,11 +10,12 @@ import numpy as np
 
 from gridmodel.grid.dss.catalog import COMMANDS, IGNORED_CLASSES, KINDS, OPTIONS, REFUSED_CLASSES, REFUSED_COMMANDS
 from gridmodel.grid.dss.draft import Draft, joined
-from gridmodel.grid.dss.lines import LineDraft
+from gridmodel.grid.dss.lines import LineDraft, earth_model
 from gridmodel.grid.dss.shapes import DEFAULT_DAY, ShapeDraft
 from gridmodel.grid.dss.tables import rows_of
 from gridmodel.grid.dss.text import Parameter, Place, lines_of, parameters, path_in, read_text
 from gridmodel.grid.dss.values import Value
+from gridmodel.grid.line_constants import Earth
 
 __all__ = ["Script"]
 
@@ -51,6 +52,7 @@ class Script:
         self.controls = True
         self.voltage_bases: tuple[float, ...] = (0.208, 0.48, 12.47, 24.9, 34.5, 115.0, 230.0)
         self.calculated = False
+        self.earth: Earth = "deri"
         self.set_bases: dict[str, float] = {}
         self.coordinates: dict[str, tuple[float, float]] = {}
 
@@ -309,6 +311,8 @@ class Script:
                 if not bases or min(bases) <= 0:
                     raise value.error("voltages in kV above 0")
                 self.voltage_bases = bases
+            case "earthmodel":
+                self.earth = earth_model(value)
             case "genmult" | "loadmodel" | "cktmodel":
                 if value.word[:1] not in ("1", "p", "m"):
                     raise value.error("the usual value; another is not supported")

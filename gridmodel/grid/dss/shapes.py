@@ -55,7 +55,7 @@ class ShapeDraft(Draft):
                 kind = np.float32 if key == "sngfile" else np.float64
                 self.values = self._cut(value, binary(value.owner, value.text, value.parameter.place, kind))
             case "action":
-                if value.word.startswith("n") and self.values.size:
+                if value.word.startswith("n") and self.values.any():
                     self.values = self.values / (self.base or float(np.abs(self.values).max()))
             case "hour":
                 if value.numbers().size and self.interval == 0:

@@ -119,7 +119,7 @@ class CapacitorDraft(_Branch):
         """One number a step that has been declared; one number alone is every step's."""
         numbers = value.numbers()
         if numbers.size not in (1, self.steps):
-            raise value.error(f"{self.steps} numbers, one a step, with numsteps before them (got {numbers.size})")
+            raise value.error(f"a number for each of {self.steps} steps; say numsteps={numbers.size} before it")
         return np.full(self.steps, numbers[0]) if numbers.size == 1 else numbers
 
     def _divide(self, steps: int) -> None:
@@ -139,17 +139,17 @@ class CapacitorDraft(_Branch):
 
     def admittance(self) -> Complexes:
         ratio = self.drafts.frequency / self.base_frequency
-        y: Complexes
+        omega, one = 2 * np.pi * self.drafts.frequency, np.eye(self.phases)
         if self.nano is not None:
-            y = 2j * np.pi * self.drafts.frequency * self.nano * 1e-9
+            b = omega * self.nano * 1e-9
         elif self.micro is not None:
-            y = 2j * np.pi * self.drafts.frequency * self._on(self.micro) * 1e-6 * np.eye(self.phases)
+            b = omega * self._on(self.micro) * 1e-6 * one
         else:
-            each = self._on(self.kvar) * 1000 / self.phases / self.port_volts() ** 2
-            y = 1j * each * ratio * np.eye(self.phases)
-        if (self.r or self.x) and y.any():
-            y = np.linalg.inv(np.linalg.inv(y) + (self.r + 1j * self.x * ratio) * np.eye(self.phases))
-        return np.asarray(y)
+            b = ratio * self._on(self.kvar) * 1000 / self.phases / self.port_volts() ** 2 * one
+        if not b.any():
+            return np.zeros_like(b, dtype=np.complex128)
+        z = np.linalg.inv(1j * b) + (self.r + 1j * self.x * ratio) * one
+        return np.asarray(np.linalg.inv(z), dtype=np.complex128)
 
 
 class ReactorDraft(_Branch):
@@ -172,7 +172,7 @@ class ReactorDraft(_Branch):
     def assign(self, key: str, value: Value) -> bool:
         match key:
             case "kvar":
-                self.kvar, self.given = np.array([value.number()]), "kvar"
+                self.kvar, self.given = np.array([value.positive()]), "kvar"
             case "r":
                 self.r = value.number()
             case "x":

@@ -53,7 +53,10 @@ class VsourceDraft(Draft):
             case "basemva":
                 self.base_mva = value.positive()
             case "sequence":
-                self.turn = {"p": 1, "n": -1, "z": 0}[value.word[:1]]
+                turns = {"p": 1, "n": -1, "z": 0}
+                if value.word[:1] not in turns:
+                    raise value.error("positive, negative or zero")
+                self.turn = turns[value.word[:1]]
             case "model":
                 if not value.word.startswith("t"):
                     raise value.error("Thevenin")
@@ -130,7 +133,7 @@ class VsourceDraft(Draft):
     def build(self) -> Source:
         """The source."""
         terminal = self.terminal(self.bus, self.phases, self.phases)
-        if self.other is not None and any(self.other.filled(0, self.phases)):
+        if self.other is not None and any(self.other.filled(self.phases, self.phases)):
             raise self.error("bus2 is not the ground; expected a source from one bus to the ground. Remove bus2.")
         size = self.kv * 1000 * self.pu
         if self.phases > 1:

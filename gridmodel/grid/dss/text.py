@@ -123,7 +123,7 @@ def _skip(text: str, at: int, stop: str = "") -> int:
 def _token(text: str, at: int, place: Place) -> tuple[str, bool, int]:
     closing = CLOSES.get(text[at])
     if closing:
-        end = text.find(closing, at + 1)
+        end = _closing(text, at, closing)
         if end < 0:
             raise place.error(f"`{text[at]}` is not closed: got `{_short(text[at:])}`, expected `{closing}` after it.")
         return text[at + 1 : end].strip(), True, end + 1
@@ -133,6 +133,19 @@ def _token(text: str, at: int, place: Place) -> tuple[str, bool, int]:
     stop = _BREAK.search(text, at)
     end = stop.start() if stop else len(text)
     return text[at:end], False, end
+
+
+def _closing(text: str, at: int, closing: str) -> int:
+    """Where what opens at a position closes, brackets of its kind within it counted; -1: nowhere."""
+    depth = 0
+    for k in range(at + 1, len(text)):
+        if text[k] == closing:
+            if depth == 0:
+                return k
+            depth -= 1
+        elif text[k] == text[at]:
+            depth += 1
+    return -1
 
 
 def _short(text: str) -> str:

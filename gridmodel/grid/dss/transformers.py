@@ -65,7 +65,7 @@ class _Ratings(Draft):
             case "phases":
                 self.phases = value.integer()
             case "windings":
-                self._resize(value.integer())
+                self._resize(value.integer(2))
             case "wdg":
                 self._activate(value)
             case "kva":
@@ -150,8 +150,8 @@ class XfmrCode(_Ratings):
     kind: ClassVar[str] = "XfmrCode"
     properties: ClassVar[tuple[str, ...]] = split(
         "phases windings wdg conn kv kva tap %r rneut xneut conns kvs kvas taps xhl xht xlt xscarray thermal n m "
-        "flrise hsrise %loadloss %noloadloss normhkva emerghkva maxtap mintap numtaps %imag ppm_antifloat %rs x12 x13 x23 "
-        "rdcohms"
+        "flrise hsrise %loadloss %noloadloss normhkva emerghkva maxtap mintap numtaps %imag ppm_antifloat %rs "
+        "x12 x13 x23 rdcohms"
     )
     silent: ClassVar[frozenset[str]] = _QUIET
 
@@ -247,13 +247,6 @@ class RegControlDraft(Draft):
         self.phase = 1
         self.reversible = False
         self.max_change = 16
-
-    def copy_from(self, other: Draft) -> None:
-        """Takes over all of another control, whose transformer stays the same object."""
-        assert isinstance(other, RegControlDraft)
-        unit, other.unit = other.unit, None
-        super().copy_from(other)
-        self.unit = other.unit = unit
 
     def assign(self, key: str, value: Value) -> bool:
         match key:

@@ -21,6 +21,7 @@ from gridmodel.grid.system import NodeSystem
 __all__ = ["form_of", "injections_of"]
 
 _KEPT = 64  # settings of the taps; the regulators of a feeder visit few
+_ENTRIES = 20_000_000  # of all kept matrices of a feeder together
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ def form_of(feeder: Feeder, taps: Taps | None = None) -> PortForm:
     built, key = _BUILT[id(feeder)], tuple(sorted((taps or {}).items()))
     if key not in built.forms:
         built.forms[key] = port_form(_tapped(feeder, built.system, taps or {}), built.injections)
-        if len(built.forms) > _KEPT:
+        entries = built.injections.size * (built.injections.size + len(feeder.nodes))
+        if len(built.forms) > max(2, min(_KEPT, _ENTRIES // max(entries, 1))):
             built.forms.popitem(last=False)
     built.forms.move_to_end(key)
     return built.forms[key]

@@ -49,6 +49,8 @@ class Lifter:
         name = type(expression).__name__
         if name in ("multiply", "MulExpression", "DivExpression") and not _scaled(expression):
             return self._product(expression, name, where)
+        if name == "cumsum":
+            return _summed(self.lift(expression.args[0], where), expression.axis)
         if isinstance(expression, AffAtom):
             return expression.copy([self.lift(arg, where) for arg in expression.args])
         if name in LAWS:
@@ -109,7 +111,17 @@ def _affine(expression: Any) -> bool:
         return True
     if type(expression).__name__ in ("multiply", "MulExpression", "DivExpression") and not _scaled(expression):
         return False
+    if type(expression).__name__ == "cumsum":  # cvxpy has no matrix for it
+        return False
     return isinstance(expression, AffAtom) and all(_affine(arg) for arg in expression.args)
+
+
+def _summed(x: cp.Expression, axis: int | None) -> cp.Expression:
+    """cumsum as a product with a triangle of ones; over the entries row by row without an axis."""
+    if axis is None:
+        return cp.Constant(np.tril(np.ones((x.size, x.size)))) @ cp.vec(x, order="C")
+    ones = np.tril(np.ones((x.shape[axis], x.shape[axis])))
+    return cp.Constant(ones) @ x if axis == 0 else x @ cp.Constant(ones.T)
 
 
 def _scaled(expression: Any) -> bool:

@@ -44,6 +44,8 @@ def _rich(x: cp.Variable, y: cp.Variable) -> tuple[cp.Expression, list[cp.Constr
         cp.entr(x) + cp.logistic(z) + cp.log1p(x) + cp.xexp(x) <= 90,
         cp.reshape(y, (2, 8), order="C") @ np.ones(8) <= 3,
         cp.diag(y) + cp.hstack([x[::-1][:2], z[:2]]) <= 5,
+        cp.cumsum(cp.square(x)) + cp.cumsum(cp.exp(y), axis=1)[0] <= 8,
+        cp.kron(np.eye(2), cp.reshape(cp.exp(x), (2, 2), order="F")) - cp.convolve(np.ones(2), x)[0] <= 9,
         cp.nlp.tanh(x) + cp.nlp.sinh(x) + cp.nlp.asinh(z) + cp.nlp.atanh(x / 3) <= 7,
     ]
 
