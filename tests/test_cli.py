@@ -195,7 +195,7 @@ def test_bad_input_is_one_line_and_status_2(run: Run, arguments: list[str], mess
         ("a.m", "", "a.m:1: the file ends without mpc.baseMVA"),
         ("a.m", "hello", "a.m:1: a statement that computes: got `hello`"),
         ("a.m", "mpc.baseMVA = 100;\nmpc.bus = [\n1 2", "a.m:2: mpc.bus opens with `[` and is not closed"),
-        ("a.txt", TWO, "a model is a Python file (.py), a case file (.m)"),
+        ("a.txt", TWO, "a model is a Python file (.py), a network file (.m, .dss, .json)"),
     ],
 )
 def test_a_wrong_file_is_one_line_and_status_2(run: Run, tmp_path: Path, name: str, text: str, message: str) -> None:

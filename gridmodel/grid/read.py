@@ -33,7 +33,7 @@ def read_network(source: object) -> Network | Feeder:
     reader = _READERS.get(suffix)
     if reader is None:
         raise ModelError(
-            f"{path.name or str(path)!r}: no reader for {suffix or 'a file without suffix'}; supported: "
+            f"{path.name or str(source)!r}: no reader for {suffix or 'a file without suffix'}; supported: "
             f"{', '.join(_READERS)} (MATPOWER and PGLib cases, OpenDSS scripts, own and pandapower's JSON)."
         )
     return reader(path)

@@ -59,6 +59,9 @@ class Model:
         self.costs: list[Cost] = []
         self.topology: Topology | None = None
         self.layout: Any = None  # what a builder such as opf remembers of where its parts lie
+        self.quoted: tuple[str, ...] | None = None
+        """Names of the couplings and limits whose prices ``verify`` compares, where multipliers of others are not unique
+        or mean nothing; None for all."""
         self.network: Any = None  # the grid that agents sit on, where a builder knows it
         self._parties: dict[str, AbstractParty] = {}
         self._owners: dict[int, Owner] = {}

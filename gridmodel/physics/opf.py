@@ -88,6 +88,7 @@ def opf(
     )
     model = chosen.build(wanted)
     model.network = net
+    model.quoted = ("balance", "reactive balance")
     if formulation in ("soc", "sdp"):
         model.remarks = lambda result: (relaxation(result, net).sentence,)
     return model
@@ -112,6 +113,7 @@ def _of_feeder(
         **options,
     )  # fmt: skip
     model.network = net
+    model.quoted = ("balance", "reactive balance")
     if formulation == "sdp":
         model.remarks = _recovered
     return model

@@ -31,7 +31,7 @@ def draw_sweep(found: Sweep, path: str | Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13.0, 6.0), layout="constrained", dpi=120)
-    left, right = figure.subfigures(1, 2, width_ratios=(1.0, 1.1))
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=(1.0, 1.1))[0]
     lines, losses = left.subplots(2, 1, height_ratios=(1.6, 1.0), sharex=True)
     net = right.subplots()
     _closed(lines, found)

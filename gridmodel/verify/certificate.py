@@ -100,7 +100,8 @@ def complete(certificate: Certificate, result: Result, central: Central) -> Cert
     """
     if not central.solved:
         return replace(certificate, central_solver=central.solver, central_status=central.status)
-    errors = dict(_differences(result.price, central.price))
+    quoted = {name: price for name, price in result.price.items() if _quoted(result.model, name)}
+    errors = dict(_differences(quoted, central.price))
     apart = [d for k, own in result.variables.items() for _, d in _differences(own, central.variables[k])]
     size = max(certificate.size, abs(central.value), 1e-300)
     return replace(
@@ -114,6 +115,10 @@ def complete(certificate: Certificate, result: Result, central: Central) -> Cert
         price_errors=errors,
         variable_error=max(apart) if apart else None,
     )
+
+
+def _quoted(model: Model, name: str) -> bool:
+    return model.quoted is None or name in model.quoted or name.rpartition(".")[2] in model.quoted
 
 
 def _price_groups(result: Result) -> dict[str, tuple[str, str]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import gridmodel as gm
@@ -100,8 +101,7 @@ def test_prices_on_the_way_end_at_the_final_prices() -> None:
 def test_an_optimal_power_flow_shows_the_prices_of_its_buses(tmp_path: Path, drawn: list[Figure]) -> None:
     result = gm.solve(load_model("dc_opf", {"case": "pglib_opf_case14_ieee.m", "areas": "2"}), "admm")
     plot(result, tmp_path / "a.png")
-    axes = drawn[0].axes[-1]
-    assert axes.get_title() == "Locational marginal prices"
+    axes = _prices(drawn[0])
     buses = np.concatenate([np.asarray(line.get_xdata()) for line in axes.lines])
     assert sorted(buses) == list(range(1, 15))
 
@@ -127,7 +127,7 @@ def test_equal_prices_are_drawn_as_a_flat_line(dispatch_result: Result, tmp_path
 def test_bus_numbers_with_gaps_leave_no_empty_field(tmp_path: Path, drawn: list[Figure]) -> None:
     result = gm.solve(load_model(str(write(tmp_path, THREE)), {"areas": "2"}), "central")  # buses 10, 20, 30
     plot(result, tmp_path / "a.png")
-    axes = drawn[0].axes[-1]
+    axes = _prices(drawn[0])
     assert axes.get_xlabel() == "bus, counted by rising number"
     assert sorted(np.concatenate([np.asarray(line.get_xdata()) for line in axes.lines])) == [1, 2, 3]
 
@@ -147,3 +147,17 @@ def test_a_label_at_the_edge_of_a_bar_stays_inside(
         box = text.get_window_extent()
         assert frame.x0 <= box.x0
         assert box.x1 <= frame.x1
+
+
+def _prices(figure: Figure) -> Axes:
+    return next(axes for axes in figure.axes if axes.get_title() == "Locational marginal prices")
+
+
+def test_an_optimal_power_flow_is_drawn_on_its_network(tmp_path: Path, drawn: list[Figure]) -> None:
+    model = load_model("acopf", {"case": "pglib_opf_case14_ieee.m", "areas": "2"})
+    plot(gm.solve(model, "interior"), tmp_path / "a.png")
+    labels = [axes.get_ylabel() for axes in drawn[0].axes]
+    assert "price [\\$/MWh]" in labels
+    assert "voltage [pu]" in labels
+    texts = {text.get_text() for axes in drawn[0].axes for text in axes.texts}
+    assert {str(bus) for bus in range(1, 15)} <= texts
