@@ -55,6 +55,18 @@ def test_the_code_of_the_power_flow_page_runs(monkeypatch: pytest.MonkeyPatch) -
     assert list(names["prices"]) == list(range(1, 31))
 
 
+@pytest.mark.parametrize("page", ["grid.md", "opf.md"])
+def test_the_code_of_the_grid_pages_runs(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.DOTALL)
+    monkeypatch.chdir(ROOT)
+    names: dict[str, Any] = {}
+    for block in code:
+        exec(block, names)
+    if page == "opf.md":
+        assert names["result"].status is gm.Status.CERTIFIED
+        assert gm.solve(names["gm"].opf(names["net"], "ac"), "central").value == pytest.approx(2178.08, abs=0.01)
+
+
 def test_every_status_is_explained() -> None:
     text = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
     assert all(f"`{status.value}`" in text for status in gm.Status)

@@ -114,6 +114,9 @@ def run_smooth(
                 state = algorithm.step(state)
                 going.rounds += 1
                 going.look(algorithm.observe(state), progress)
+                why = algorithm.stuck(state)
+                if going.status is None and why is not None:
+                    going.end(Status.STOPPED, f"{why}; the best point is of round {going.found}")
                 if going.status is None and interrupted():
                     going.end(Status.INTERRUPTED)
     except KeyboardInterrupt:
