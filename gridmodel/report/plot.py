@@ -33,7 +33,7 @@ def plot(result: Result | Comparison, path: str | Path) -> None:
     the end, and what each agent holds against rounds; a comparison shows the error of all algorithms against rounds.
     Prices of different units get axes of their own. A result without history (e.g. the centralized optimum) gets
     the final prices alone; a result of an optimal power flow shows the prices of its buses as the final ones, and
-    below the network with prices, voltages and areas.
+    below the network with prices, voltages and areas; one of flexibility shows its band.
 
     Args:
         result: any result, or a comparison.
@@ -41,12 +41,16 @@ def plot(result: Result | Comparison, path: str | Path) -> None:
     """
     from matplotlib.figure import Figure
 
+    from gridmodel.report.plot_band import draw_band, has_band
     from gridmodel.report.plot_network import draw_comparison, draw_states
     from gridmodel.report.plot_opf import draw_grid, has_grid
     from gridmodel.solve import Comparison
 
     if isinstance(result, Comparison):
         draw_comparison(result).savefig(Path(path))
+        return
+    if has_band(result):
+        draw_band(result, _title(result)).savefig(Path(path))
         return
     if result.trace is not None and result.trace.states is not None and len(result.trace.rounds):
         draw_states(result, _title(result)).savefig(Path(path))

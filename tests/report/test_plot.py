@@ -161,3 +161,13 @@ def test_an_optimal_power_flow_is_drawn_on_its_network(tmp_path: Path, drawn: li
     assert "voltage [pu]" in labels
     texts = {text.get_text() for axes in drawn[0].axes for text in axes.texts}
     assert {str(bus) for bus in range(1, 15)} <= texts
+
+
+def test_flexibility_is_drawn_as_a_band(tmp_path: Path, drawn: list[Figure]) -> None:
+    model = load_model(
+        "flexibility", {"feeder": "ieee13", "hours": "6", "devices": "4", "v_min": "0.9", "v_max": "1.1"}
+    )
+    plot(gm.solve(model, "central"), tmp_path / "a.png")
+    upper, lower = drawn[0].axes
+    assert "kWh between the paths" in upper.get_title()
+    assert len(lower.patches) == 4
