@@ -89,6 +89,7 @@ def flexibility(
     layout, slopes, voltages = _linear(stages, tuple(devices), factors, (v_min, v_max), step)
     model = Model(f"flexibility of {feeder.name}", currency="kWh")
     model.layout = layout
+    model.quoted = ()  # a linear program of many equal optima: its multipliers are not unique
     size = factors.size
     station = model.agent("substation")
     high, low = (station.variable(name, size, unit="kW") for name in ("high", "low"))

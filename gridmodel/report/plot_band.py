@@ -40,6 +40,9 @@ def draw_band(result: Result, title: str) -> Figure:
     upper.stairs(middle, hours, color=COLORS[0], linewidth=1.6, baseline=None, label="a path in the middle")
     upper.plot(hours[:-1] + layout.step / 2, split.power, ".", color=COLORS[1], label="its load flow")
     upper.set(ylabel="from the substation [kW]", title=f"Flexibility: {band.energy:.0f} kWh between the paths")
+    every = np.concatenate([band.low, band.high, layout.base])
+    edge = 0.05 * max(float(np.ptp(every)), 1.0)
+    upper.set_ylim(every.min() - edge, every.max() + edge)
     legend(upper)
     for rank, (name, power) in enumerate(split.powers.items()):
         label = literal(name) if rank < _NAMED else None
