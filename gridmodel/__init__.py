@@ -8,6 +8,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gridmodel.sweep import sweep
+    from gridmodel.physics.reconfiguration import reconfiguration
+    from gridmodel.sweep import Sweep
     from gridmodel.errors import ModelError
     from gridmodel.grid.feeder import Feeder
     from gridmodel.grid.flow.differentiable import TorchLoadFlow
@@ -53,6 +56,7 @@ __all__ = [
     "Result",
     "SideBySide",
     "Status",
+    "Sweep",
     "Topology",
     "TorchLoadFlow",
     "band_of",
@@ -70,9 +74,11 @@ __all__ = [
     "plot",
     "privacy",
     "read_network",
+    "reconfiguration",
     "recover",
     "relaxation",
     "solve",
+    "sweep",
     "verify",
     "write_network",
 ]
@@ -91,6 +97,7 @@ _HOMES = {
     "Result": "gridmodel.ir.result",
     "SideBySide": "gridmodel.side_by_side",
     "Status": "gridmodel.ir.result",
+    "Sweep": "gridmodel.sweep",
     "Topology": "gridmodel.language.topology",
     "TorchLoadFlow": "gridmodel.grid.flow.differentiable",
     "band_of": "gridmodel.physics.disaggregate",
@@ -108,9 +115,11 @@ _HOMES = {
     "plot": "gridmodel.report.plot",
     "privacy": "gridmodel.report.privacy",
     "read_network": "gridmodel.grid.read",
+    "reconfiguration": "gridmodel.physics.reconfiguration",
     "recover": "gridmodel.physics.multiphase.recover",
     "relaxation": "gridmodel.physics.relaxation",
     "solve": "gridmodel.solve",
+    "sweep": "gridmodel.sweep",
     "verify": "gridmodel.verify.certificate",
     "write_network": "gridmodel.grid.json_file",
 }

@@ -93,6 +93,7 @@ def sweep(
     At a weight w the reconfiguration is solved up to ``most`` times with  weight_e = w / (|xi_e| + eps),  xi_e from the
     time before and, at first, from the mesh, so that a line that carries anything costs about w; a line that carries
     less than a thousandth of the largest current is open. A plain group lasso rather shrinks all currents alike.
+    This is a heuristic: a tree that it finds need not be the one of least losses.
 
     Args:
         feeder: with lines that may be closed, open or not.

@@ -107,7 +107,7 @@ class Feeder:
         return graph
 
     def with_taps(self, taps: Taps) -> Feeder:
-        """The same feeder with windings at other turns ratios, by (transformer, winding from 0), and nothing to move them.
+        """The same feeder at other turns ratios, by (transformer, winding from 0), and nothing to move them.
 
         Raises:
             UnknownNameError: no such transformer.

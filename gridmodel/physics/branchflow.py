@@ -23,6 +23,7 @@ from gridmodel.physics.sharing import entries
 
 __all__ = ["BranchFlow", "branchflow_model"]
 
+Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 
@@ -49,6 +50,7 @@ class _Branches:
     Q: cp.Expression
     drop: cp.Expression
     w: cp.Expression
+    reach: Floats
 
     @property
     def at_start(self) -> cp.Expression:
@@ -119,10 +121,9 @@ def _declare(net: Network, agent: Agent, piece: Piece) -> None:
     gone: list[cp.Expression] = [pick(at, piece.size, piece.g_shunt) @ w, pick(at, piece.size, -piece.b_shunt) @ w]
     if lines.branch.size:
         count = lines.branch.size
-        P, Q = agent.variable("flow_p", count, unit="pu"), agent.variable("flow_q", count, unit="pu")
-        # no more than both voltages at their limits, in opposite phase
-        most = (high[lines.start] ** 0.5 / lines.tap + high[lines.end] ** 0.5) ** 2
-        branches = _Branches(piece, P, Q, agent.variable("drop", count, bounds=(0.0, most), unit="pu^2"), w)
+        reach, most = _reach(piece)
+        P, Q = (agent.variable(name, count, bounds=(-reach, reach), unit="pu") for name in ("flow_p", "flow_q"))
+        branches = _Branches(piece, P, Q, agent.variable("drop", count, bounds=(0.0, most), unit="pu^2"), w, reach)
         _physics(agent, branches)
         _limits(agent, branches)
         near, far = (csr_array(pick(side, piece.size)[:, :own].T) for side in (lines.start, lines.end))
@@ -140,6 +141,18 @@ def _declare(net: Network, agent: Agent, piece: Piece) -> None:
         agent.subject_to(output - out == load, name=name)
 
 
+def _reach(piece: Piece) -> tuple[Floats, Floats]:
+    """Bounds of |P + jQ| and of d on every line that follow from the limits and no point attains."""
+    lines, high = piece.lines, piece.v_max
+    start, end, size = high[lines.start] / lines.tap, high[lines.end], np.hypot(lines.r, lines.x)
+    # of the powers that charging adds; and both voltages at their limits, in opposite phase
+    at_start, at_end = np.abs(lines.b_start) * start**2, np.abs(lines.b_end) * end**2
+    apart = start + end
+    reach = np.minimum(lines.rate_start + at_start, start * apart / size)
+    most = np.minimum(size * (lines.rate_start + at_start + lines.rate_end + at_end), apart**2)
+    return 1.1 * reach, 1.1 * most
+
+
 def _physics(agent: Agent, branches: _Branches) -> None:
     """The fall of voltage along every line, and the cone that stands for |S|^2 = u l."""
     lines, start = branches.piece.lines, branches.at_start
@@ -147,8 +160,10 @@ def _physics(agent: Agent, branches: _Branches) -> None:
     active, reactive = cp.multiply(2.0 * lines.r, branches.P), cp.multiply(2.0 * lines.x, branches.Q)
     end = pick(lines.end, branches.piece.size) @ branches.w
     agent.subject_to(start - end == active + reactive - branches.drop, name="voltage drop")
-    across = cp.multiply(2.0 * size, branches.P), cp.multiply(2.0 * size, branches.Q), start - branches.drop
-    agent.subject_to(cp.SOC(start + branches.drop, cp.vstack(across), axis=0), name="powers and currents")
+    # P^2 + Q^2 <= (k u) (l / k) with both factors about as large as the power, which solvers need
+    k = np.clip(branches.reach, 1e-3, 10.0)
+    u, l = cp.multiply(k, start), cp.multiply(1.0 / (k * size**2), branches.drop)
+    agent.subject_to(cp.SOC(u + l, cp.vstack([2.0 * branches.P, 2.0 * branches.Q, u - l]), axis=0), name="powers and currents")
 
 
 def _limits(agent: Agent, branches: _Branches) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import cvxpy as cp
 import networkx as nx
@@ -61,12 +61,13 @@ def reconfiguration(
     An agent "line <name>" holds ``xi`` in A, shape (2, conductors): real parts over imaginary ones, from start to end.
     The weight of a switchable line in kW/A is its parameter, so that another one needs no new compile. Lines and
     transformers that may not be opened are agents of their own, or those that hang together are one "section"; a
-    transformer's currents are those of its second winding. An agent "generator <name>" holds ``power``, (p, q) in kW and kvar, if it has limits; without, it
-    injects what the file says. Loads, capacitors and line admittances draw the currents that they draw at fixed
-    voltages: in a tree the currents follow from the balances and are those of the load flow at those voltages; in a
-    mesh they are the ones of least losses, which impedances of different angles would not quite let flow.
-    Transformers with two windings are series elements with their turns ratio, wherever they stand; what they draw
-    without load is left out. The price of "current <bus>", real over imaginary, is in kW/A; balances within a section are its own.
+    transformer's currents are those of its second winding. An agent "generator <name>" holds ``power``, (p, q) in kW
+    and kvar, if it has limits; without, it injects what the file says. Loads, capacitors and line admittances draw
+    the currents that they draw at fixed voltages: in a tree the currents follow from the balances and are those of
+    the load flow at those voltages; in a mesh they are the ones of least losses, which impedances of different angles
+    would not quite let flow. Transformers with two windings are series elements with their turns ratio, wherever they
+    stand; what they draw without load is left out. The price of "current <bus>", real over imaginary, is in kW/A;
+    balances within a section are its own.
 
     Args:
         weight: kW/A, one for all switchable lines, or by the line's name (0 for those not named).
@@ -156,7 +157,8 @@ def _weights(weight: float | Mapping[str, float], names: tuple[str, ...]) -> dic
 
 
 def _voltages(feeder: Feeder, kind: str, load_scale: float) -> Complexes:
-    flow = feeder.load_flow(loads=load_scale if kind == "load flow" else 0.0)
+    loaded = kind == "load flow"
+    flow = feeder.load_flow(loads=load_scale if loaded else 0.0, generation=None if loaded else 0.0)
     if not bool(flow.converged):
         raise ModelError(
             f"{feeder.name}: the load flow with all lines closed does not converge near bus {flow.worst}; "
@@ -212,9 +214,9 @@ def _parts(elements: tuple[Carrier, ...], switchable: frozenset[str], agents: st
 
 def _carried(agent: Agent, own: list[Carrier], weight: float | None, reach: float) -> _Brought:
     """Declares the currents of one agent, their heat and the price of using them at all."""
-    # no current of least losses comes near the bounds: they tell algorithms and bounds how far currents move
+    # No current of least losses comes near the bounds: they tell algorithms how far currents move.
     xi = agent.variable("xi", (2, sum(one.size for one in own)), unit="A", bounds=(-reach, reach))
-    heat = sp.block_diag([one.r / 1000 for one in own], format="csc")
+    heat: Any = sp.block_diag([one.r / 1000 for one in own], format="csc")
     if heat.count_nonzero():
         agent.minimize(cp.quad_form(xi[0], cp.psd_wrap(heat)) + cp.quad_form(xi[1], cp.psd_wrap(heat)))
     if weight is not None:

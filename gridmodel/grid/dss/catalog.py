@@ -19,8 +19,8 @@ KINDS: dict[str, type[Draft]] = {
     kind.kind.lower(): kind
     for kind in (
         WireData, CNData, TSData, LineSpacing, LineGeometry, VsourceDraft, LineCode, LineDraft, XfmrCode,
-        TransformerDraft, RegControlDraft, CapacitorDraft, ReactorDraft, LoadDraft, GeneratorDraft, PVSystemDraft, StorageDraft,
-        ShapeDraft, CurveDraft,
+        TransformerDraft, RegControlDraft, CapacitorDraft, ReactorDraft, LoadDraft, GeneratorDraft, PVSystemDraft,
+        StorageDraft, ShapeDraft, CurveDraft,
     )
 }  # fmt: skip
 

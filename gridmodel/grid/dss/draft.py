@@ -21,7 +21,10 @@ _COMMON = frozenset({"spectrum", "normamps", "emergamps", "faultrate", "pctperm"
 
 
 class Drafts(Protocol):
-    """All that has been read so far, as one element sees it. frequency: of the circuit in Hz. earth: model of its return."""
+    """All that has been read so far, as one element sees it.
+
+    frequency: of the circuit in Hz, base_frequency: of what is declared. earth: model of the return through it.
+    """
 
     frequency: float
     base_frequency: float

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from gridmodel.grid.dss.draft import Draft, coupled, reduced, split
 from gridmodel.grid.dss.conductors import Conductor
+from gridmodel.grid.dss.draft import Draft, coupled, reduced, split
 from gridmodel.grid.dss.geometry import LineGeometry, LineSpacing, placed
 from gridmodel.grid.dss.values import BusSpec, Value
 from gridmodel.grid.elements import Complexes, Floats, Line

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,8 +29,8 @@ Kind = Literal["taylor", "fixed-point"]
 class LinearFlow:
     """v(s) = v + by_p (p - p0) + by_q (q - q0), s = p + j q what loads draw and, negative, generators inject.
 
-    v: at s0, complex pu, shape (nodes,). by_p, by_q: complex pu a VA, shape (nodes, loads + generators). s0: VA, shape
-    (loads + generators,).
+    v: at s0, complex pu, shape (nodes,). by_p, by_q: complex pu a VA, shape (nodes, moved). s0: VA, shape (moved,).
+    of: which of loads + generators are moved, positions; all where nothing else was asked for.
     """
 
     feeder: Feeder
@@ -39,6 +39,7 @@ class LinearFlow:
     by_p: NDArray[np.complex128]
     by_q: NDArray[np.complex128]
     s0: NDArray[np.complex128]
+    of: NDArray[np.intp]
 
     @property
     def magnitude_by(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -48,7 +49,7 @@ class LinearFlow:
         return (turn[:, None] * self.by_p).real, (turn[:, None] * self.by_q).real
 
     def voltages(self, s: Complexes) -> NDArray[np.complex128]:
-        """The voltages in pu, shape (..., nodes), at powers in VA, shape (..., loads + generators)."""
+        """The voltages in pu, shape (..., nodes), at powers in VA, shape (..., moved)."""
         move = s - self.s0
         return np.asarray(self.v + move.real @ self.by_p.T + move.imag @ self.by_q.T)
 
@@ -60,25 +61,34 @@ class LinearFlow:
 
     def error(self, flow: LoadFlow) -> Mapping[str, NDArray[np.float64]]:
         """The largest error in pu of "v" and of "magnitude" in every scenario of a load flow; NaN where that failed."""
-        v, size = self.voltages(flow.s), self.magnitudes(flow.s)
+        s = flow.s[..., self.of]
+        v, size = self.voltages(s), self.magnitudes(s)
         return {
             "v": np.abs(v - flow.v).max(axis=-1),
             "magnitude": np.abs(size - np.abs(flow.v)).max(axis=-1),
         }
 
 
-def linear_flow(feeder: Feeder, kind: Kind = "taylor", loads: Powers = None, generation: Powers = None) -> LinearFlow:
+def linear_flow(
+    feeder: Feeder,
+    kind: Kind = "taylor",
+    loads: Powers = None,
+    generation: Powers = None,
+    of: Sequence[int] | NDArray[np.intp] | None = None,
+) -> LinearFlow:
     """Linearises the load flow at one case.
 
     kind: "taylor", the derivative of the solution, best near the case; "fixed-point", one step of the fixed point from
     the solution w with constant powers, v = b - K conj(s / w), which is exact at no load as well.
+    of: positions among the loads, then the generators, by whose powers it is differentiated; None takes all.
 
     Raises:
-        ModelError: a kind that is none of these, or the load flow of the case fails.
+        ModelError: a kind that is none of these, positions that are none, or the load flow of the case fails.
     Source: Bernstein et al. (2018), Load flow in multiphase distribution networks, section V.
     """
     if kind not in ("taylor", "fixed-point"):
         raise ModelError(f"kind is {kind!r}, expected 'taylor' or 'fixed-point'.")
+    moved = _positions(of, len(feeder.loads) + len(feeder.generators))
     flow = load_flow(feeder, loads, generation, tolerance=1e-12)
     if flow.v.ndim > 1:
         raise ModelError("A linear model is made at one case; give loads and generation without scenarios.")
@@ -90,31 +100,35 @@ def linear_flow(feeder: Feeder, kind: Kind = "taylor", loads: Powers = None, gen
     form = form_of(feeder)
     s = form.injections.at_ports(flow.s[None])[0]
     v = np.asarray(form.injections.merged.incidence @ flow.volts, dtype=np.complex128) / form.injections.merged.v
-    by_p, by_q = _taylor(form, v, s) if kind == "taylor" else _chord(form, v, s)
-    share = form.injections.owner.T.toarray()
-    base = feeder.base[:, None]
-    return LinearFlow(
-        feeder, kind, flow.v, form.nodes_of(by_p @ share) / base, form.nodes_of(by_q @ share) / base, flow.s
-    )
+    own = _direct(form, v, s, form.injections.owner[moved].T.toarray())
+    di = _taylor(form, v, s, own) if kind == "taylor" else own
+    dv = form.nodes_of(di) / feeder.base[:, None]
+    return LinearFlow(feeder, kind, flow.v, dv[:, : moved.size], dv[:, moved.size :], flow.s[moved], moved)
 
 
-def _taylor(form: PortForm, v: Complexes, s: Complexes) -> tuple[Complexes, Complexes]:
-    """di/dp and di/dq of all ports by all ports' powers, shape (P, P), pu a VA."""
+def _positions(of: Sequence[int] | NDArray[np.intp] | None, count: int) -> NDArray[np.intp]:
+    """The positions asked for, all of them if none are named."""
+    if of is None:
+        return np.arange(count)
+    at = np.asarray(of)
+    if at.ndim != 1 or (at.size and at.dtype.kind not in "iu") or not ((at >= 0) & (at < count)).all():
+        raise ModelError(
+            f"of: expected positions from 0 to {count - 1} of loads, then generators, in one row; got {of}."
+        )
+    return at.astype(np.intp)
+
+
+def _direct(form: PortForm, v: Complexes, s: Complexes, share: NDArray[np.float64]) -> Complexes:
+    """di of the ports in pu by p and by q of the owners at held voltages, shape (P, 2 columns); share: (P, columns)."""
     ports = form.injections.merged
     found = derivatives(ports, v * ports.v, s)
+    by_p = (found.s + found.s_conj) * ports.v / POWER
+    by_q = 1j * (found.s - found.s_conj) * ports.v / POWER
+    return np.concatenate([by_p[:, None] * share, by_q[:, None] * share], axis=1)
+
+
+def _taylor(form: PortForm, v: Complexes, s: Complexes, direct: Complexes) -> Complexes:
+    """The same with the voltages free to follow."""
     straight, turned = slopes(form, v, s)
-    out = []
-    for own in ((found.s + found.s_conj) * ports.v / POWER, 1j * (found.s - found.s_conj) * ports.v / POWER):
-        direct = np.diag(own)
-        dv = linear_solve(form, straight, turned, -form.drop(direct.T).T)
-        out.append(direct + straight[:, None] * dv + turned[:, None] * dv.conj())
-    return out[0], out[1]
-
-
-def _chord(form: PortForm, v: Complexes, s: Complexes) -> tuple[Complexes, Complexes]:
-    """The same with the law's admittances held at the solution's voltages: i = conj(s / w) a port."""
-    ports = form.injections.merged
-    found = derivatives(ports, v * ports.v, s)
-    by_p = np.diag((found.s + found.s_conj) * ports.v / POWER)
-    by_q = np.diag(1j * (found.s - found.s_conj) * ports.v / POWER)
-    return by_p, by_q
+    dv = linear_solve(form, straight, turned, -form.drop(direct.T).T)
+    return np.asarray(direct + straight[:, None] * dv + turned[:, None] * dv.conj())

@@ -9,7 +9,7 @@ from scipy.sparse.linalg import splu
 
 from gridmodel.grid.flow.fixed_point import Points
 from gridmodel.grid.flow.injections import POWER, Complexes
-from gridmodel.grid.flow.port_form import PortForm
+from gridmodel.grid.flow.port_form import PortForm, columns
 from gridmodel.grid.port_law import derivatives
 
 __all__ = ["linear_solve", "newton", "slopes"]
@@ -85,6 +85,6 @@ def _sparse(form: PortForm, straight: Complexes, turned: Complexes, right: Compl
     other = into @ sp.diags_array(turned) @ across
     J = sp.block_array([[(own + other).real, (other - own).imag], [(own + other).imag, (own - other).real]])
     load = -(into @ (straight[:, None] * right + turned[:, None] * right.conj()))
-    x = splu(sp.csc_matrix(J)).solve(np.concatenate([load.real, load.imag]))
+    x = columns(splu(sp.csc_matrix(J)), np.concatenate([load.real, load.imag]))
     half = x.shape[0] // 2
     return np.asarray(across @ (x[:half] + 1j * x[half:]) + right)

@@ -14,9 +14,10 @@ from scipy.sparse.linalg import SuperLU, splu
 from gridmodel.grid.flow.injections import POWER, Complexes, Injections
 from gridmodel.grid.system import NodeSystem
 
-__all__ = ["DENSE", "PortForm", "port_form"]
+__all__ = ["DENSE", "PortForm", "columns", "port_form"]
 
 DENSE = 1000  # ports; above, K is never formed and every product is a solve with Y's factors
+_TOGETHER = 8  # columns; SuperLU needs 100 times longer for a column where it gets 64 and more at once
 
 
 @dataclass(frozen=True)
@@ -49,31 +50,47 @@ class PortForm:
             self._transposed[name] = np.ascontiguousarray(self.K.T.astype(name))
         return self._transposed[name]
 
+    @cached_property
+    def _between(self) -> tuple[sp.csr_array, sp.csr_array]:
+        """(currents in pu into the connected nodes in A, their voltages in V to those across the ports in pu)."""
+        ports = self.injections.merged
+        A = sp.csr_array(ports.incidence[:, self.system.connected]).astype(np.complex128)
+        return sp.csr_array(A.T @ sp.diags_array(POWER / ports.v)), sp.csr_array(sp.diags_array(1.0 / ports.v) @ A)
+
     def drop(self, i: Complexes) -> Complexes:
         """K i for every scenario, shape (scenarios, P), in the type of i."""
         if self.K is not None:
             return np.asarray(i @ self.KT(i.dtype))
-        ports = self.injections.merged
-        across = np.asarray(ports.incidence @ self._solve(i)).T / ports.v
-        return np.ascontiguousarray(across.astype(i.dtype))
+        to_ports = self._between[1]
+        return np.array([to_ports @ v for v in self._solve(i)], dtype=i.dtype).reshape(i.shape)
 
     def nodes(self, i: Complexes) -> NDArray[np.complex128]:
         """All node voltages in V at these port currents, shape (scenarios, nodes)."""
         if self.to_nodes is not None:
             return self.open - np.asarray(i.astype(np.complex128) @ self.to_nodes.T)
-        return self.open - self._solve(i).T
+        out = np.repeat(self.open[None], len(i), axis=0)
+        out[:, self.system.connected] -= self._solve(i)
+        return out
 
     def nodes_of(self, i: Complexes) -> NDArray[np.complex128]:
         """The change of all node voltages in V that port currents make, shape (nodes, columns), i (P, columns)."""
-        return -(self.to_nodes @ i) if self.to_nodes is not None else -self._solve(i.T)
+        return -(self.to_nodes @ i) if self.to_nodes is not None else (self.nodes(i.T) - self.open).T
 
     def _solve(self, i: Complexes) -> NDArray[np.complex128]:
-        """Z A' i in V, shape (nodes, scenarios)."""
-        ports, live = self.injections.merged, self.system.connected
-        into = np.asarray(ports.incidence.T @ (i.astype(np.complex128) * (POWER / ports.v)).T)
-        out = np.zeros(into.shape, dtype=np.complex128)
-        out[live] = self.factors.solve(np.ascontiguousarray(into[live]))
-        return out
+        """Z A' i in V over the connected nodes, shape (scenarios, connected nodes)."""
+        into = self._between[0]
+        right = np.empty((len(i), into.shape[0]), dtype=np.complex128)
+        for row, one in zip(right, i, strict=True):  # rows stay in the cache, and none is copied into another order
+            row[:] = into @ one
+        return columns(self.factors, right.T).T
+
+
+def columns(factors: SuperLU, right: NDArray[Any]) -> NDArray[Any]:
+    """The solutions for the columns of ``right``, a few at a time."""
+    out = np.empty(right.shape, dtype=right.dtype, order="F")
+    for k in range(0, right.shape[1], _TOGETHER):
+        out[:, k : k + _TOGETHER] = factors.solve(np.asfortranarray(right[:, k : k + _TOGETHER]))
+    return out
 
 
 def port_form(system: NodeSystem, injections: Injections, dense: int = DENSE) -> PortForm:
@@ -85,14 +102,17 @@ def port_form(system: NodeSystem, injections: Injections, dense: int = DENSE) ->
     A = ports.incidence
     fixed = sp.diags_array(injections.fixed * POWER / ports.v**2)
     Y = sp.csc_array(sp.csc_array(system.Y + A.T @ fixed @ A)[live][:, live])
-    factors = splu(sp.csc_matrix(Y))
+    # On symmetric pivots as far as they can be had: less fill, and floating parts keep the digits that tie them down.
+    factors = splu(
+        sp.csc_matrix(Y), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.01, options={"SymmetricMode": True}
+    )
     open_ = np.zeros(live.size, dtype=np.complex128)
     open_[live] = factors.solve(system.source[live])
     K: NDArray[np.complex128] | None = None
     to_nodes: NDArray[np.complex128] | None = None
     if injections.size <= dense:
         to_nodes = np.zeros((live.size, injections.size), dtype=np.complex128)
-        to_nodes[live] = factors.solve(A.T.toarray()[live].astype(np.complex128)) * (POWER / ports.v)
+        to_nodes[live] = columns(factors, A.T.toarray()[live].astype(np.complex128)) * (POWER / ports.v)
         K = np.asarray(A @ to_nodes, dtype=np.complex128) / ports.v[:, None]
     return PortForm(
         injections, system, np.asarray(A @ open_, dtype=np.complex128) / ports.v, open_, K, to_nodes, Y, factors

@@ -16,7 +16,7 @@ from gridmodel.grid.flow.port_form import PortForm
 __all__ = ["MOST", "Solved", "solve"]
 
 MOST = 100  # iterations of the fixed point before Newton takes over
-BLOCK = 256  # scenarios at a time, so that what an iteration touches stays in the processor's cache
+BLOCK, SPARSE_BLOCK = 256, 8  # scenarios at a time, so that what an iteration touches stays in the processor's cache
 _SINGLE = 1e-6  # the smallest change in pu that complex64 resolves
 
 
@@ -30,7 +30,8 @@ class Solved:
 
 def solve(form: PortForm, s: Complexes, tolerance: float, dtype: Any = np.complex128, most: int = MOST) -> Solved:
     """Solves v = b - K i(v, s) for each row of s: powers at the ports in VA, shape (N, P)."""
-    blocks = [_block(form, s[k : k + BLOCK], tolerance, dtype, most) for k in range(0, max(len(s), 1), BLOCK)]
+    size = BLOCK if form.K is not None else SPARSE_BLOCK
+    blocks = [_block(form, s[k : k + size], tolerance, dtype, most) for k in range(0, max(len(s), 1), size)]
     if len(blocks) == 1:
         return blocks[0]
     points = [vars(block.points) for block in blocks]

@@ -46,11 +46,11 @@ def declare(plan: Plan, area: Area, agent: Agent, limits: Limits) -> None:
 def _begun(plan: Plan, area: Area, agent: Agent, limits: Limits) -> Work:
     frames = [plan.frames[k] for k in area.buses]
     own = set(area.buses)
-    sizes = [plan.width(k) ** 2 for k in area.buses]
+    sizes = [plan.moving(k) for k in area.buses]
     units = [(k, unit) for k, unit in enumerate(u for u in plan.units if u.bus in own)]
     return Work(
         plan, area, agent, limits,
-        voltage=agent.variable("voltage", int(sum(sizes)), bounds=_voltage_bounds(plan, area.buses, limits)),
+        voltage=_voltages(plan, agent, "voltage", area.buses, limits),
         at=positions(sizes),
         port=positions(f.size for f in frames),
         place={bus: k for k, bus in enumerate(area.buses)},
@@ -60,16 +60,19 @@ def _begun(plan: Plan, area: Area, agent: Agent, limits: Limits) -> Work:
     )  # fmt: skip
 
 
-def _voltage_bounds(plan: Plan, buses: tuple[int, ...], limits: Limits) -> tuple[Floats, Floats]:
-    """|V_kl| <= v_k v_l, less what V is without load."""
-    low, high = [], []
+def _voltages(plan: Plan, agent: Agent, name: str, buses: tuple[int, ...], limits: Limits) -> cp.Expression:
+    """The numbers of V less those without load at buses whose voltage is not given; |V_kl| <= v_k v_l."""
+    low, high = [np.zeros(0)], [np.zeros(0)]
     for bus in buses:
+        if bus in plan.stiff:
+            continue
         d = plan.width(bus)
         least, most = port_range(plan, bus, limits)
         wide = np.full(d * (d - 1), most)
         low.append(np.concatenate([np.full(d, least), -wide]) - plan.still(bus))
         high.append(np.concatenate([np.full(d, most), wide]) - plan.still(bus))
-    return np.concatenate(low), np.concatenate(high)
+    bounds = np.concatenate(low), np.concatenate(high)
+    return agent.variable(name, bounds[0].size, bounds=bounds) if bounds[0].size else cp.Constant(np.zeros(1))
 
 
 def _branches(work: Work) -> tuple[cp.Variable | None, cp.Variable | None]:
@@ -87,27 +90,7 @@ def _branches(work: Work) -> tuple[cp.Variable | None, cp.Variable | None]:
     squares = zip(power, np.diff(l_at), strict=True)
     most = np.concatenate([np.full(n, (one.max() / work.limits.v_min) ** 2) for one, n in squares])
     current = agent.variable("current", int(l_at[-1]), bounds=(-most, most)) if l_at[-1] else None
-    rows = positions(m.keep.shape[0] for m in work.maps)
-    spans = [np.arange(rows[k], rows[k + 1]) for k in range(len(children))]
-    size = int(rows[-1])
-    own, foreign = [], []
-    for k, bus in enumerate(children):
-        parent = plan.branches[bus - 1].parent
-        start = int(work.at[work.place[bus]])
-        own.append((spans[k], start, -np.eye(len(spans[k]))))
-        if parent in work.place:
-            own.append((spans[k], int(work.at[work.place[parent]]), work.maps[k].keep))
-        else:
-            foreign.append((spans[k], 0, work.maps[k].keep))
-    left = stacked((size, work.voltage.size), own) @ work.voltage
-    left -= stacked((size, flow.size), ((s, f_at[k], work.maps[k].drop) for k, s in enumerate(spans))) @ flow
-    if current is not None:
-        left += stacked((size, current.size), ((s, l_at[k], work.maps[k].rise) for k, s in enumerate(spans))) @ current
-    if area.upstream is not None:
-        d = plan.width(area.upstream)
-        upstream = agent.variable("upstream", d * d, bounds=_voltage_bounds(plan, (area.upstream,), work.limits))
-        left += stacked((size, d * d), foreign) @ upstream
-    agent.subject_to(left == 0, name="voltage drop")
+    _drops(work, flow, current, f_at, l_at)
     if current is not None:
         _cones(work, flow, current, f_at, l_at)
         limited = [(k, m) for k, m in enumerate(work.maps) if m.rating.size]
@@ -119,6 +102,35 @@ def _branches(work: Work) -> tuple[cp.Variable | None, cp.Variable | None]:
     return flow, current
 
 
+def _drops(work: Work, flow: cp.Variable, current: cp.Variable | None, f_at: Indices, l_at: Indices) -> None:
+    """V_end of every branch whose end's voltage is not given; without load the equation holds by itself."""
+    area, plan, agent = work.area, work.plan, work.agent
+    moved = [(k, bus) for k, bus in enumerate(b for b in area.buses if b) if bus not in plan.stiff]
+    rows = positions(work.maps[k].keep.shape[0] for k, _ in moved)
+    size = int(rows[-1])
+    spans = [np.arange(rows[j], rows[j + 1]) for j in range(len(moved))]
+    own, foreign, dropped, risen = [], [], [], []
+    for span, (k, bus) in zip(spans, moved, strict=True):
+        maps, parent = work.maps[k], plan.branches[bus - 1].parent
+        own.append((span, int(work.at[work.place[bus]]), -np.eye(len(span))))
+        if parent not in plan.stiff and parent in work.place:
+            own.append((span, int(work.at[work.place[parent]]), maps.keep))
+        elif parent not in plan.stiff:
+            foreign.append((span, 0, maps.keep))
+        dropped.append((span, int(f_at[k]), maps.drop))
+        risen.append((span, int(l_at[k]), maps.rise))
+    if area.upstream is not None:
+        upstream = _voltages(plan, agent, "upstream", (area.upstream,), work.limits)
+    if not size:
+        return
+    left = stacked((size, work.voltage.size), own) @ work.voltage - stacked((size, flow.size), dropped) @ flow
+    if current is not None:
+        left += stacked((size, current.size), risen) @ current
+    if foreign:
+        left += stacked((size, upstream.size), foreign) @ upstream
+    agent.subject_to(left == 0, name="voltage drop")
+
+
 def _cones(work: Work, flow: cp.Variable, current: cp.Variable, f_at: Indices, l_at: Indices) -> None:
     """[[V, W], [W^H, L]] >= 0 of every branch: one reshape each of one sparse product."""
     children = [k for k in work.area.buses if k]
@@ -127,13 +139,14 @@ def _cones(work: Work, flow: cp.Variable, current: cp.Variable, f_at: Indices, l
             continue
         parent = work.plan.branches[bus - 1].parent
         d = work.plan.width(parent) ** 2
-        if parent in work.place:
-            start = int(work.at[work.place[parent]])
-            v = work.voltage[start : start + d]
+        known = [flow[f_at[k] : f_at[k + 1]], current[l_at[k] : l_at[k + 1]]]
+        if parent in work.plan.stiff:
+            x, moving = cp.hstack(known), one.cone[:, d:]
         else:
-            v = work.agent.variables["upstream"]
-        x = cp.hstack([v, flow[f_at[k] : f_at[k + 1]], current[l_at[k] : l_at[k + 1]]])
-        whole = sp.csr_array(one.cone) @ x + one.cone[:, :d] @ work.plan.still(parent)
+            start = int(work.at[work.place[parent]]) if parent in work.place else 0
+            v = work.voltage if parent in work.place else work.agent.variables["upstream"]
+            x, moving = cp.hstack([v[start : start + d], *known]), one.cone
+        whole = sp.csr_array(moving) @ x + one.cone[:, :d] @ work.plan.still(parent)
         work.agent.subject_to(cp.reshape(whole, (one.side, one.side), order="C") >> 0, name="branch cone")
 
 
@@ -141,7 +154,8 @@ def _supplies(work: Work, flow: cp.Variable | None, current: cp.Variable | None)
     """What reaches the ports of the own buses, and what loads draw there; active, then reactive."""
     area, plan, agent = work.area, work.plan, work.agent
     n = 2 * work.ports
-    shunts = ((work.rows(k), int(work.at[work.place[k]]), -shunt_map(plan.shunts[k], plan.lift(k))) for k in area.buses)
+    moving = [k for k in area.buses if k not in plan.stiff]
+    shunts = ((work.rows(k), int(work.at[work.place[k]]), -shunt_map(plan.shunts[k], plan.lift(k))) for k in moving)
     total: cp.Expression = stacked((n, work.voltage.size), shunts) @ work.voltage
     if flow is not None:
         total += _carried(work, flow, current)

@@ -142,14 +142,15 @@ def _couple(model: Model, plan: Plan, cut: tuple[Area, ...]) -> list[tuple[str, 
     by_head = {area.buses[0]: area for area in cut}
     edges = []
     for upper in cut:
-        v_at = dict(zip(upper.buses, positions(plan.width(k) ** 2 for k in upper.buses), strict=False))
+        v_at = dict(zip(upper.buses, positions(plan.moving(k) for k in upper.buses), strict=False))
         s_at = positions(2 * plan.frames[bus].size for bus, _ in upper.cuts)
         for j, (bus, head) in enumerate(upper.cuts):
             lower = by_head[head]
-            start, d = int(v_at[bus]), plan.width(bus) ** 2
+            start, d = int(v_at[bus]), plan.moving(bus)
             one, other = model[upper.name], model[lower.name]
             where = f"{upper.name}-{lower.name}"
-            model.couple(one["voltage"][start : start + d] == other["upstream"], name=f"voltage {where}")
+            if d:
+                model.couple(one["voltage"][start : start + d] == other["upstream"], name=f"voltage {where}")
             model.couple(one["sent"][s_at[j] : s_at[j + 1]] == other["received"], name=f"power {where}")
             edges.append((upper.name, lower.name))
     return edges

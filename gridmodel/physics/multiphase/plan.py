@@ -103,6 +103,10 @@ class Plan:
         """The side of the matrix X that is looked for at a bus."""
         return 1 if bus in self.stiff else self.frames[bus].size
 
+    def moving(self, bus: int) -> int:
+        """How many numbers of X at a bus are looked for; none where the voltage is given."""
+        return 0 if bus in self.stiff else self.frames[bus].size ** 2
+
     def still(self, bus: int) -> Floats:
         """The numbers of X at a bus without load."""
         v = np.ones(1, dtype=np.complex128) if bus in self.stiff else self.v[bus]

@@ -110,9 +110,12 @@ def recover(result: Result) -> Recovery:
 def _voltages(
     plan: Plan, buses: tuple[int, ...], upstream: int | None, held: Mapping[str, Any]
 ) -> dict[int, Complexes]:
-    at = positions(plan.width(bus) ** 2 for bus in buses)
-    out = {bus: from_numbers(plan.still(bus) + held["voltage"][at[k] : at[k + 1]]) for k, bus in enumerate(buses)}
-    if upstream is not None:
+    at = positions(plan.moving(bus) for bus in buses)
+    out = {bus: from_numbers(plan.still(bus)) for bus in [*buses, upstream or 0] if bus in plan.stiff}
+    for k, bus in enumerate(buses):
+        if bus not in out:
+            out[bus] = from_numbers(plan.still(bus) + held["voltage"][at[k] : at[k + 1]])
+    if upstream is not None and upstream not in out:
         out[upstream] = from_numbers(plan.still(upstream) + held["upstream"])
     return out
 

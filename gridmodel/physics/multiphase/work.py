@@ -40,13 +40,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class Work:
-    """One area being declared. at: start of each own bus's numbers in ``voltage``; port: of its rows in balances."""
+    """One area being declared. at: start of each own bus's numbers in ``voltage``; port: of its rows in balances.
+
+    voltage: the variable, or zero where all voltages are given.
+    """
 
     plan: Plan
     area: Area
     agent: Agent
     limits: Limits
-    voltage: cp.Variable
+    voltage: cp.Expression
     at: Indices
     port: Indices
     place: dict[int, int]
