@@ -4,6 +4,8 @@ v = b - K i(v, s) at every scenario s, loads uniform in 0.3 to 1.2 of the file's
 
 OpenDSS runs where opendssdirect is installed: loads set one by one, solve, read all voltages, in one process, with the
 same file, taps and tolerance; a small share of the scenarios is timed and scaled up. ``times`` is against OpenDSS.
+Loads whose law jumps at a voltage limit (models 3 and 4, IEEE 37) have scenarios with two solutions, 1e-4 pu apart;
+there the error against OpenDSS may be that distance.
 Run it on one thread: OMP_NUM_THREADS=1 python benchmarks/load_flow.py [FEEDER.dss]
 """
 

@@ -40,7 +40,8 @@ def flow_of(options: argparse.Namespace) -> Any:
     _check_scale(options.scale)
     net = read_network(options.file)
     if isinstance(net, Feeder):
-        return net.load_flow(options.scale, taps="auto" if options.taps == "auto" and net.regulators else None)
+        controlled = bool(net.regulators or net.capacitor_controls)
+        return net.load_flow(options.scale, taps="auto" if options.taps == "auto" and controlled else None)
     return net.load_flow(options.scale * (net.buses.p_load + 1j * net.buses.q_load))
 
 

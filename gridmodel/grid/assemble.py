@@ -17,7 +17,9 @@ from gridmodel.grid.system import NodeSystem
 __all__ = ["Taps", "assemble", "primitives"]
 
 Taps: TypeAlias = Mapping[tuple[str, int], float]
-"""Turns ratios in pu by (name of the transformer, position of the winding from 0)."""
+"""Turns ratios in pu by (name of the transformer, position of the winding from 0).
+
+A controlled capacitor is in service as far as the value of ("capacitor NAME", 0) says, 0 or 1."""
 
 
 def assemble(feeder: Feeder, taps: Taps | None = None) -> NodeSystem:
@@ -54,7 +56,7 @@ def primitives(feeder: Feeder, taps: Taps | None = None) -> Iterator[Primitive]:
     yield from (source(one) for one in feeder.sources)
     yield from (line(one) for one in feeder.lines if one.closed)
     yield from (transformer(one, by_unit.get(one.name)) for one in feeder.transformers)
-    yield from (shunt(one) for one in feeder.shunts)
+    yield from (shunt(one) for one in feeder.switched(taps))
 
 
 def _sources(feeder: Feeder) -> tuple[NDArray[np.complex128], NDArray[np.bool_]]:

@@ -11,21 +11,22 @@ import networkx as nx
 import numpy as np
 
 from gridmodel.errors import DataError
-from gridmodel.grid.elements import Line, Terminal, Transformer
+from gridmodel.grid.elements import Generator, Line, Load, Terminal, Transformer
 from gridmodel.grid.feeder import Feeder
 
 __all__ = ["Finding", "check_feeder", "require_sound"]
 
 Node = tuple[str, int]
 _GROUND: Node = ("", 0)
+_FAR = 2.5  # more than between a line's voltage and a phase's, which a load of one phase may be rated for
 
 
 @dataclass(frozen=True)
 class Finding:
     """Something that a check found. serious: whether no load flow can be trusted, or even computed, with it.
 
-    kind: "duplicate", "zero impedance", "impedance", "unknown bus", "island", "unfed" or "floating". element: such as
-    "line 671692" or "bus 94".
+    kind: "duplicate", "zero impedance", "impedance", "unknown bus", "island", "unfed", "floating" or "rated". element:
+    such as "line 671692" or "bus 94".
     """
 
     kind: str
@@ -38,9 +39,12 @@ def check_feeder(net: Feeder) -> tuple[Finding, ...]:
     """Everything that is doubtful in a feeder: names, impedances, islands, loads without supply, floating parts.
 
     Serious are names twice, buses that are not declared, and series impedances that are zero, singular, not symmetric
-    or of a negative resistance. Islands, loads that nothing feeds and windings without a path to the ground are said.
+    or of a negative resistance. Islands, loads that nothing feeds, windings without a path to the ground and loads that
+    are rated for another voltage, or that stand between a node and itself, are said.
     """
-    return (*_duplicates(net), *_unknown(net), *_impedances(net), *_islands(net), *_floating(net))
+    unknown = tuple(_unknown(net))
+    rated = () if unknown else _rated(net)
+    return (*_duplicates(net), *unknown, *_impedances(net), *_islands(net), *_floating(net), *rated)
 
 
 def require_sound(net: Feeder) -> None:
@@ -211,6 +215,23 @@ def _floating(net: Feeder) -> Iterator[Finding]:
             else ": its voltages to ground are not determined. Ground a neutral, or give anti_float > 0."
         )
         yield Finding("floating", f"winding of transformer {min(here)}", text, not held)
+
+
+def _rated(net: Feeder) -> Iterator[Finding]:
+    """Loads and generators whose rated voltage is not that of their bus, and what joins nodes with themselves."""
+    owners: list[Load | Generator] = [*net.loads, *net.generators]
+    for owner in owners:
+        title = f"load {owner.name}" if isinstance(owner, Load) else f"{owner.kind} {owner.name}"
+        line = owner.v * np.sqrt(3.0) if owner.phases == 1 and owner.connection == "wye" else owner.v
+        usual = net.bus(owner.terminal.bus).base * np.sqrt(3.0)
+        if not set(owner.terminal.nodes) - {owner.terminal.nodes[-1]}:
+            yield Finding("rated", title, f"stands at {owner.terminal} between a node and itself: no power.", False)
+        elif not usual / _FAR < line < usual * _FAR:
+            text = f"is rated {line / 1e3:.4g} kV between lines, its bus {usual / 1e3:.4g}; check its kv."
+            yield Finding("rated", title, text, False)
+    for each in net.lines:
+        if _nodes(each.start) == _nodes(each.end):
+            yield Finding("rated", f"line {each.name}", f"joins {each.start} with itself; check its buses.", False)
 
 
 def _some(names: list[str]) -> str:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "Bus", "Floats", "Generator", "Line", "Load", "RegulatorControl", "Shunt", "Source", "Terminal", "Transformer",
-    "Winding",
+    "Bus", "CapacitorControl", "Floats", "Generator", "Line", "Load", "RegulatorControl", "Shunt", "Source", "Terminal",
+    "Transformer", "Winding",
 ]  # fmt: skip
 
 Floats = NDArray[np.float64]
@@ -126,7 +126,9 @@ class RegulatorControl:
     r and x in V at the rated primary current ct_rating in A.
     winding: position from 0. phase: which phase of a three-phase winding is watched, from 1. max_change: most taps at
     once. bus: where the voltage is read instead of at the winding, then without compensation. Controls of the shortest
-    delay (s) act first.
+    delay (s) act first. reversible: after ``reverse_delay`` s with more than ``reverse_threshold`` W against its
+    direction it holds the voltage before it instead, |V / pt_ratio - ..| / tap at reverse_set_point, with reverse_band,
+    reverse_r and reverse_x.
     """
 
     name: str
@@ -144,6 +146,49 @@ class RegulatorControl:
     enabled: bool = True
     bus: Terminal | None = None
     max_change: int = 16
+    reverse_set_point: float = 120.0
+    reverse_band: float = 3.0
+    reverse_r: float = 0.0
+    reverse_x: float = 0.0
+    reverse_threshold: float = 100e3
+    reverse_delay: float = 60.0
+
+
+@dataclass(frozen=True)
+class CapacitorControl:
+    """Switches a capacitor by what is seen at a terminal of a line, transformer or capacitor.
+
+    kind: "voltage" (V over pt_ratio), "current" (A over ct_ratio), "kvar" (into the terminal), or "time" (hour of the
+    day). "voltage" closes below ``on`` and opens above ``off``; "current" and "kvar" close above ``on`` and open below
+    ``off``; "time" closes from ``on`` to ``off``. shunt: name of the capacitor. y: its admittance where it is closed,
+    S. phases, delta: its own. closed: whether it is to begin with. element: ("line" | "transformer" | "capacitor",
+    name); terminal: from 0. pt_phase, ct_phase: a phase from 1, or 0 for the mean, -1 for the highest, -2 for the
+    lowest. v_min, v_max: it closes below and opens above, whatever else it sees (V over pt_ratio; None: no such rule),
+    at the terminal or at ``bus``. on_delay, off_delay: s; the shortest act first. dead_time: s from opening to closing.
+    """
+
+    name: str
+    shunt: str
+    y: Complexes
+    kind: str
+    element: tuple[str, str]
+    terminal: int = 0
+    closed: bool = True
+    phases: int = 3
+    delta: bool = False
+    on: float = 300.0
+    off: float = 200.0
+    pt_ratio: float = 60.0
+    ct_ratio: float = 60.0
+    pt_phase: int = 1
+    ct_phase: int = 1
+    on_delay: float = 15.0
+    off_delay: float = 15.0
+    dead_time: float = 300.0
+    v_min: float | None = None
+    v_max: float | None = None
+    bus: Terminal | None = None
+    enabled: bool = True
 
 
 @dataclass(frozen=True)

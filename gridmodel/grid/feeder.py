@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gridmodel.errors import UnknownNameError
 from gridmodel.grid.elements import (
     Bus,
+    CapacitorControl,
     Floats,
     Generator,
     Line,
@@ -55,6 +56,7 @@ class Feeder:
     step: float = 1.0
     source_file: str = ""
     notes: tuple[str, ...] = ()
+    capacitor_controls: tuple[CapacitorControl, ...] = ()
 
     def __repr__(self) -> str:
         return (
@@ -109,13 +111,15 @@ class Feeder:
     def with_taps(self, taps: Taps) -> Feeder:
         """The same feeder at other turns ratios, by (transformer, winding from 0), and nothing to move them.
 
+        A switched capacitor is in service in parts of its size, by ("capacitor NAME", 0).
+
         Raises:
-            UnknownNameError: no such transformer.
+            UnknownNameError: no such winding.
         """
-        known = {unit.name for unit in self.transformers}
-        for name, _ in taps:
-            if name not in known:
-                raise UnknownNameError(f"{self.name} has no transformer {name!r}.")
+        known = {(unit.name, k) for unit in self.transformers for k in range(len(unit.windings))}
+        known |= {(f"capacitor {one.shunt}", 0) for one in self.capacitor_controls}
+        if strange := [key for key in taps if key not in known]:
+            raise UnknownNameError(f"{self.name} has no winding {strange[0]!r}; give (transformer, winding from 0).")
         units = tuple(
             replace(unit, windings=tuple(
                 replace(winding, tap=float(taps.get((unit.name, k), winding.tap)))
@@ -123,7 +127,20 @@ class Feeder:
             ))
             for unit in self.transformers
         )  # fmt: skip
-        return replace(self, transformers=units, regulators=())
+        shunts = self.switched(taps)
+        return replace(self, transformers=units, shunts=shunts, regulators=(), capacitor_controls=())
+
+    def switched(self, taps: Taps | None) -> tuple[Shunt, ...]:
+        """The shunts, capacitors in service as far as ``taps`` says."""
+        full = {f"capacitor {one.shunt}": one.y for one in self.capacitor_controls}
+        part = {name: share for (name, _), share in (taps or {}).items() if name in full}
+        if not part:
+            return self.shunts
+        names = (f"{one.kind} {one.name}" for one in self.shunts)
+        return tuple(
+            replace(one, y=part[name] * full[name]) if name in part else one
+            for one, name in zip(self.shunts, names, strict=True)
+        )
 
     def load_flow(
         self,
@@ -138,9 +155,9 @@ class Feeder:
         loads: None, the file's; a mapping from names to complex powers in VA, numbers or arrays of shape (scenarios,),
         the others as in the file; a complex array in VA of shape (scenarios, loads) or (loads,); or real multiples of
         the file's, a number or of shape (scenarios,) or (scenarios, loads). generation: what is injected, likewise.
-        taps: None, the file's; turns ratios by (transformer, winding); or "auto", where the regulators put them, in
-        every scenario. tolerance: distance of any port's voltage from the solution in pu. dtype: complex128, or
-        complex64 for half the time and 1e-6 pu.
+        taps: None, the file's; turns ratios by (transformer, winding); or "auto", where the regulators and the controls
+        of capacitors put them, in every scenario. tolerance: distance of any port's voltage from the solution in pu.
+        dtype: complex128, or complex64 for half the time and 1e-6 pu.
 
         What the fixed point does not solve is tried by Newton in float64; what that does not solve either is "failed"
         in the answer's status, and its voltages are NaN.

@@ -130,7 +130,7 @@ def feeder_with(feeder: Feeder, devices: Sequence[FlexibleDevice]) -> Feeder:
 
 def _stages(whole: Feeder, factors: Floats, taps: str) -> tuple[Feeder, ...]:
     """The feeder at every step, with its regulators where the step's load without devices puts them."""
-    if taps == "file" or not whole.regulators:
+    if taps == "file" or not (whole.regulators or whole.capacitor_controls):
         return (whole,) * factors.size
     found = [whole.load_flow(float(factor), taps="auto").taps for factor in factors]
     return tuple(whole.with_taps(own) if isinstance(own, Mapping) else whole for own in found)
@@ -158,8 +158,8 @@ def _linear(
         power = np.real(flow.power) / 1e3
         base.append(float(power[0]))
         gain.append((power[1 : count + 1] - power[count + 1 :]) / (2.0 * _STEP / 1e3))
-        linear = linear_flow(feeder, loads=row)
-        moves = np.asarray(where @ (linear.by_p[:, own] * turn.real + linear.by_q[:, own] * turn.imag)) * 1e3
+        linear = linear_flow(feeder, loads=row, of=range(own.start, own.stop))
+        moves = np.asarray(where @ (linear.by_p * turn.real + linear.by_q * turn.imag)) * 1e3
         v = np.asarray(where @ linear.v)
         size = np.abs(v)
         turned = v.conj() / np.where(size > 0.0, size, 1.0)

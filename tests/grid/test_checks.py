@@ -99,3 +99,19 @@ def test_names_twice_and_unknown_buses(tmp_path: Path) -> None:
     assert ("unknown bus", "load x", True) in found(fewer)
     thin = replace(net, buses=(*net.buses[:-1], Bus("c", (1, 2), 277.0)))
     assert {("unknown bus", "load x", True), ("unknown bus", "transformer t", True)} <= found(thin)
+
+
+def test_a_voltage_that_is_not_the_buss_and_what_joins_nothing(tmp_path: Path) -> None:
+    net = read(
+        tmp_path,
+        """New Line.l bus1=sourcebus bus2=b
+New Line.m bus1=b bus2=b
+New Load.x bus1=b kv=.48
+New Load.y bus1=b.1 phases=1 kv=7.2
+New Load.z bus1=b.1.1 phases=1 kv=7.2
+""",
+    )
+    assert found(net) == {
+        ("rated", "load x", False), ("rated", "load z", False), ("rated", "line m", False)
+    }  # fmt: skip
+    assert any("is rated 0.48 kV between lines, its bus 12.47" in note for note in net.notes)

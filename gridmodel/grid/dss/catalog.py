@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gridmodel.grid.dss.capcontrol import CapControlDraft
 from gridmodel.grid.dss.conductors import CNData, TSData, WireData
 from gridmodel.grid.dss.draft import Draft, split
 from gridmodel.grid.dss.generation import GeneratorDraft, PVSystemDraft, StorageDraft
@@ -20,7 +21,7 @@ KINDS: dict[str, type[Draft]] = {
     for kind in (
         WireData, CNData, TSData, LineSpacing, LineGeometry, VsourceDraft, LineCode, LineDraft, XfmrCode,
         TransformerDraft, RegControlDraft, CapacitorDraft, ReactorDraft, LoadDraft, GeneratorDraft, PVSystemDraft,
-        StorageDraft, ShapeDraft, CurveDraft,
+        StorageDraft, ShapeDraft, CurveDraft, CapControlDraft,
     )
 }  # fmt: skip
 
@@ -32,7 +33,7 @@ IGNORED_CLASSES: dict[str, str] = {
         "it measures, protects or serves other studies",
     ),
     **dict.fromkeys(
-        split("capcontrol swtcontrol invcontrol expcontrol storagecontroller gendispatcher upfccontrol espvlcontrol"),
+        split("swtcontrol invcontrol expcontrol storagecontroller gendispatcher upfccontrol espvlcontrol"),
         "the element that it controls stays as the file declares it",
     ),
 }  # fmt: skip

@@ -123,7 +123,7 @@ class CNData(Conductor):
 
     def assign(self, key: str, value: Value) -> bool:
         if key == "k":
-            self.strands = value.integer(2)
+            self.strands = value.count(2)
             return True
         return super().assign(key, value)
 

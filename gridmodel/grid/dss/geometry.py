@@ -32,10 +32,10 @@ class LineSpacing(Draft):
     def assign(self, key: str, value: Value) -> bool:
         match key:
             case "nconds":
-                self.count = value.integer()
+                self.count = value.count()
                 self.x, self.h, self.unit = [0.0] * self.count, [0.0] * self.count, _FOOT
             case "nphases":
-                self.phases = value.integer()
+                self.phases = value.count()
             case "x" | "h":
                 numbers = value.numbers().tolist()
                 if len(numbers) != self.count:
@@ -96,9 +96,9 @@ class LineGeometry(Draft):
         self._kept = {}
         match key:
             case "nconds":
-                self._resize(value.integer())
+                self._resize(value.count())
             case "nphases":
-                self.phases = value.integer()
+                self.phases = value.count()
             case "cond":
                 self._activate(value)
             case "units":

@@ -39,7 +39,7 @@ class Injection(Draft):
             case "bus1":
                 self.bus = value.bus()
             case "phases":
-                self.phases = value.integer()
+                self.phases = value.count()
             case "kv":
                 self.kv = value.positive()
             case "conn":

@@ -75,7 +75,7 @@ class LineCode(_Impedance):
 
     def assign(self, key: str, value: Value) -> bool:
         if key == "nphases":
-            phases = value.integer()
+            phases = value.count()
             if phases != self.phases:
                 self.phases, self.matrices = phases, None
         elif key == "units":
@@ -207,7 +207,7 @@ class LineDraft(_Impedance):
             self.rating = code.rating
 
     def _take_phases(self, value: Value) -> None:
-        phases = value.integer()
+        phases = value.count()
         fixed = self.matrices is not None or self.geometry is not None or self.spacing is not None
         if phases != self.phases and fixed:
             raise value.error(f"{self.phases}, the order that its matrices, line code, geometry or spacing gives")

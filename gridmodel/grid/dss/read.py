@@ -10,6 +10,7 @@ from typing import TypeVar
 from gridmodel.errors import NetworkFileError
 from gridmodel.grid.checks import check_feeder
 from gridmodel.grid.dss.bases import Volts, nearest, rated, spread
+from gridmodel.grid.dss.capcontrol import CapControlDraft
 from gridmodel.grid.dss.catalog import IGNORED_CLASSES
 from gridmodel.grid.dss.draft import Draft, joined
 from gridmodel.grid.dss.generation import GeneratorDraft, PVSystemDraft, StorageDraft
@@ -21,7 +22,18 @@ from gridmodel.grid.dss.shapes import ShapeDraft, aligned
 from gridmodel.grid.dss.shunts import CapacitorDraft, ReactorDraft
 from gridmodel.grid.dss.sources import VsourceDraft
 from gridmodel.grid.dss.transformers import RegControlDraft, TransformerDraft
-from gridmodel.grid.elements import Bus, Generator, Line, Load, RegulatorControl, Shunt, Source, Terminal, Transformer
+from gridmodel.grid.elements import (
+    Bus,
+    CapacitorControl,
+    Generator,
+    Line,
+    Load,
+    RegulatorControl,
+    Shunt,
+    Source,
+    Terminal,
+    Transformer,
+)
 from gridmodel.grid.feeder import Feeder
 
 __all__ = ["read_dss"]
@@ -77,6 +89,7 @@ class _Build:
         self.transformers: list[Transformer] = []
         self.regulators: list[RegulatorControl] = []
         self.shunts: list[Shunt] = []
+        self.capacitor_controls: list[CapacitorControl] = []
         self.loads: list[Load] = []
         self.generators: list[Generator] = []
         self.terminals: list[Terminal] = []
@@ -88,6 +101,9 @@ class _Build:
         if isinstance(draft, RegControlDraft):
             if draft.unit is None or draft.unit.enabled:
                 self.regulators.append(draft.build(self.script.controls and draft.enabled))
+        elif isinstance(draft, CapControlDraft):
+            control = draft.build(self.script.controls)
+            self.capacitor_controls += [] if control is None else [control]
         elif not draft.enabled:
             return
         elif isinstance(draft, VsourceDraft):
@@ -137,6 +153,7 @@ class _Build:
             lines=tuple(self.lines), transformers=tuple(self.transformers), regulators=tuple(self.regulators),
             shunts=tuple(self.shunts), loads=tuple(self.loads), generators=tuple(self.generators), profiles=profiles,
             step=step, source_file=self.file, notes=tuple(script.notes),
+            capacitor_controls=tuple(self.capacitor_controls),
         )  # fmt: skip
 
     def _buses(self) -> tuple[Bus, ...]:

@@ -35,7 +35,7 @@ class _Branch(Draft):
             case "bus2":
                 self.bus2 = value.bus()
             case "phases":
-                self.phases = value.integer()
+                self.phases = value.count()
             case "kv":
                 self.kv = value.positive()
             case "conn":
@@ -104,7 +104,7 @@ class CapacitorDraft(_Branch):
             case "cmatrix":
                 self.nano = value.matrix(self.phases) * 1e3
             case "numsteps":
-                self._divide(value.integer())
+                self._divide(value.count())
             case "states":
                 self.states = value.numbers()
             case "r":

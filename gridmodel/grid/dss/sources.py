@@ -49,7 +49,7 @@ class VsourceDraft(Draft):
             case "angle":
                 self.angle = value.number()
             case "phases":
-                self.phases = value.integer()
+                self.phases = value.count()
             case "basemva":
                 self.base_mva = value.positive()
             case "sequence":

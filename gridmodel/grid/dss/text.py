@@ -52,12 +52,26 @@ def read_text(path: Path, place: Place | None) -> list[str]:
     """
     found = _find(path)
     try:
-        return found.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        text = _decoded(found.read_bytes())
     except OSError as error:
         reason = error.strerror or "not found"
+    else:
+        if "\0" not in text:
+            return text.splitlines()
+        reason = "not a text"
     if place is None:
         raise NetworkFileError(f"{path}: cannot be read ({reason}); expected an OpenDSS script. Check the path.")
     raise place.error(f"the file {path.name!r} cannot be read ({reason}); expected it at {path}. Check its name.")
+
+
+def _decoded(raw: bytes) -> str:
+    """The text of a file in UTF-8, in UTF-16 with its mark, or else in Latin-1, in which every byte means something."""
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return raw.decode("utf-16", errors="replace")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 def _find(path: Path) -> Path:

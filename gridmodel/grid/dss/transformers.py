@@ -63,9 +63,9 @@ class _Ratings(Draft):
         """Takes a property of the ratings; False for another property."""
         match key:
             case "phases":
-                self.phases = value.integer()
+                self.phases = value.count()
             case "windings":
-                self._resize(value.integer(2))
+                self._resize(value.count(2))
             case "wdg":
                 self._activate(value)
             case "kva":
@@ -233,16 +233,16 @@ class RegControlDraft(Draft):
         "remoteptratio tapnum reset ldc_z rev_z cogen"
     )
     silent: ClassVar[frozenset[str]] = frozenset(
-        split(
-            "revvreg revband revr revx tapdelay debugtrace inversetime revthreshold revdelay revneutral eventlog reset"
-        )
-        + split("remoteptratio cogen rev_z")
+        split("tapdelay debugtrace inversetime revneutral eventlog reset") + split("remoteptratio cogen rev_z")
     )
 
     def begin(self) -> None:
         self.unit: TransformerDraft | None = None
         self.winding, self.tap_winding = 1, 0
-        self.numbers = {"vreg": 120.0, "band": 3.0, "ptratio": 60.0, "ctprim": 300.0, "r": 0.0, "x": 0.0, "delay": 15.0}
+        self.numbers = {
+            "vreg": 120.0, "band": 3.0, "ptratio": 60.0, "ctprim": 300.0, "r": 0.0, "x": 0.0, "delay": 15.0,
+            "revvreg": 120.0, "revband": 3.0, "revr": 0.0, "revx": 0.0, "revthreshold": 100.0, "revdelay": 60.0,
+        }  # fmt: skip
         self.bus: BusSpec | None = None
         self.phase = 1
         self.reversible = False
@@ -299,5 +299,5 @@ class RegControlDraft(Draft):
         return RegulatorControl(
             self.name, self.unit.name, self.winding - 1, n["vreg"], n["band"], n["ptratio"], n["ctprim"], n["r"],
             n["x"], n["delay"], self.phase, self.reversible, controls, bus,
-            self.max_change,
+            self.max_change, n["revvreg"], n["revband"], n["revr"], n["revx"], n["revthreshold"] * 1000, n["revdelay"],
         )  # fmt: skip

@@ -16,6 +16,8 @@ from gridmodel.grid.elements import Floats
 __all__ = ["BusSpec", "Value"]
 
 _PIECE = re.compile(r"\"[^\"]*\"|'[^']*'|\([^)]*\)|\[[^\]]*\]|\{[^}]*\}|\||[^\s,|]+")
+_MOST = 100
+_LEAST = 1e-30  # what is meant to be above zero but is less would be lost in the arithmetic
 _UNITS = {"mi": 1609.344, "kf": 304.8, "km": 1000.0, "m": 1.0, "me": 1.0, "ft": 0.3048, "fe": 0.3048, "in": 0.0254,
           "cm": 0.01, "mm": 0.001}  # fmt: skip
 
@@ -74,7 +76,7 @@ class Value:
     def positive(self) -> float:
         """One number above zero."""
         number = self.number()
-        if number <= 0:
+        if number < _LEAST:
             raise self.error("a number above 0")
         return number
 
@@ -84,6 +86,13 @@ class Value:
         if number != round(number) or number < least:
             raise self.error(f"a whole number of at least {least}")
         return round(number)
+
+    def count(self, least: int = 1) -> int:
+        """How many phases, conductors, windings or steps there are: no element has more than a hundred."""
+        number = self.integer(least)
+        if number > _MOST:
+            raise self.error(f"a whole number from {least} to {_MOST}")
+        return number
 
     def flag(self) -> bool:
         """Yes or no."""

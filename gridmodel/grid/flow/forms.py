@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from gridmodel.grid.assemble import Taps, assemble
 from gridmodel.grid.elements import Generator, Load
@@ -15,7 +16,7 @@ from gridmodel.grid.feeder import Feeder
 from gridmodel.grid.flow.injections import Injections, merge
 from gridmodel.grid.flow.port_form import PortForm, port_form
 from gridmodel.grid.ports import ports
-from gridmodel.grid.primitives import transformer
+from gridmodel.grid.primitives import Primitive, shunt, transformer
 from gridmodel.grid.system import NodeSystem
 
 __all__ = ["form_of", "injections_of"]
@@ -59,18 +60,22 @@ def injections_of(feeder: Feeder) -> Injections:
 
 
 def _tapped(feeder: Feeder, system: NodeSystem, taps: Taps) -> NodeSystem:
-    """The network with other turns ratios: only what their transformers add to the matrix is exchanged."""
-    rows, columns, values = [], [], []
+    """The network with other turns ratios: only what their elements add to the matrix is exchanged."""
+    changes: list[tuple[Primitive, NDArray[np.complex128]]] = []
     for unit in feeder.transformers:
         own = {winding: tap for (name, winding), tap in taps.items() if name == unit.name}
-        if not own:
-            continue
-        new = transformer(unit, own)
-        at = np.array([feeder.position[f"{bus}.{number}"] if number else -1 for bus, number in new.nodes])
+        if own:
+            changes.append((transformer(unit), transformer(unit, own).y))
+    changes += [
+        (shunt(old), new.y) for old, new in zip(feeder.shunts, feeder.switched(taps), strict=True) if new is not old
+    ]
+    rows, columns, values = [], [], []
+    for before, y in changes:
+        at = np.array([feeder.position[f"{bus}.{number}"] if number else -1 for bus, number in before.nodes])
         live = at >= 0
         rows.append(np.repeat(at[live], live.sum()))
         columns.append(np.tile(at[live], live.sum()))
-        values.append((new.y - transformer(unit).y)[np.ix_(live, live)].ravel())
+        values.append((y - before.y)[np.ix_(live, live)].ravel())
     if not values:
         return system
     change = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))

@@ -24,6 +24,9 @@ __all__ = ["LinearFlow", "linear_flow"]
 
 Kind = Literal["taylor", "fixed-point"]
 
+_MOST = 60  # iterations; where they do not suffice, the load flow is near its end
+_PRECISE = 1e-13
+
 
 @dataclass(frozen=True)
 class LinearFlow:
@@ -128,7 +131,23 @@ def _direct(form: PortForm, v: Complexes, s: Complexes, share: NDArray[np.float6
 
 
 def _taylor(form: PortForm, v: Complexes, s: Complexes, direct: Complexes) -> Complexes:
-    """The same with the voltages free to follow."""
+    """The same with the voltages free to follow: dv = -K (direct + straight dv + turned conj(dv))."""
     straight, turned = slopes(form, v, s)
-    dv = linear_solve(form, straight, turned, -form.drop(direct.T).T)
+    right = -form.drop(direct.T).T
+    dv = _followed(form, straight, turned, right) if form.K is not None else None
+    dv = linear_solve(form, straight, turned, right) if dv is None else dv
     return np.asarray(direct + straight[:, None] * dv + turned[:, None] * dv.conj())
+
+
+def _followed(form: PortForm, straight: Complexes, turned: Complexes, right: Complexes) -> Complexes | None:
+    """dv = right - K (straight dv + turned conj(dv)) by the fixed point, which factors no matrix; None if it fails."""
+    dv, before = right, np.inf
+    for _ in range(_MOST):
+        new = right - form.drop((straight[:, None] * dv + turned[:, None] * dv.conj()).T).T
+        change, size = np.abs(new - dv).max(initial=0.0), np.abs(new).max(initial=0.0)
+        if change <= _PRECISE * size:
+            return np.asarray(new)
+        if not change < before:
+            break
+        dv, before = new, change
+    return None

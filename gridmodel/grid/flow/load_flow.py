@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
@@ -45,10 +47,11 @@ def load_flow(
     most: int = MOST,
 ) -> LoadFlow:
     """The voltages of a feeder: ``Feeder.load_flow``, where the arguments are explained."""
-    if np.dtype(dtype) not in (np.complex128, np.complex64):
-        raise ModelError(f"dtype is {np.dtype(dtype)}, expected complex128, or complex64 for half the time.")
-    if not tolerance > 0.0:
-        raise ModelError(f"tolerance is {tolerance}, expected a positive voltage in pu such as 1e-8.")
+    if dtype not in (np.complex128, np.complex64, "complex128", "complex64"):
+        shown = getattr(dtype, "__name__", dtype)
+        raise ModelError(f"dtype is {shown}, expected complex128, or complex64 for half the time.")
+    if not (isinstance(tolerance, Real) and tolerance > 0.0):
+        raise ModelError(f"tolerance is {tolerance!r}, expected a positive voltage in pu such as 1e-8.")
     if not feeder.sources:
         raise ModelError(f"{feeder.name} has no source, so no voltage is given; add a Source to the feeder.")
     s, many = scenario_powers(feeder, loads, generation)
@@ -60,7 +63,7 @@ def load_flow(
         each, settled = tuple(one.taps for one in rest), np.array([one.settled for one in rest])
         found = _at_many_taps(feeder, each, s, tolerance, dtype, most)
     else:
-        _check_taps(feeder, taps or {})
+        _check_taps(feeder, {} if taps is None else taps)
         each, settled = (taps or {},) * len(s), np.ones(len(s), dtype=np.bool_)
         found = _at_taps(feeder, form_of(feeder, taps), s, tolerance, dtype, most)
     fields = {"s": s, "settled": settled, **vars(found)}
@@ -70,12 +73,17 @@ def load_flow(
 
 def _check_taps(feeder: Feeder, taps: Taps) -> None:
     windings = {unit.name: len(unit.windings) for unit in feeder.transformers}
+    if not isinstance(taps, Mapping) or not all(isinstance(key, tuple) and len(key) == 2 for key in taps):
+        raise ModelError(f"taps is {taps!r}, expected turns ratios such as {{('reg1a', 1): 1.05}}, by winding from 0.")
+    switched = {f"capacitor {one.shunt}" for one in feeder.capacitor_controls}
     for (name, winding), tap in taps.items():
-        if not 0 <= winding < windings.get(name, 0):
+        if name in switched and winding == 0 and tap in (0, 1):
+            continue
+        if not (isinstance(winding, Integral) and 0 <= winding < windings.get(name, 0)):
             raise UnknownNameError(f"taps: {feeder.name} has no winding {winding} of a transformer {name!r}.")
-        if not (np.isfinite(tap) and tap > 0.0):
+        if not (isinstance(tap, Real) and np.isfinite(tap) and tap > 0.0):
             raise DataError(
-                f"taps: the turns ratio of {name!r} is {tap}, expected a positive number in pu such as 1.05."
+                f"taps: the turns ratio of {name!r} is {tap!r}, expected a positive number in pu such as 1.05."
             )
 
 
@@ -122,4 +130,5 @@ def _at_taps(
 def _buses(feeder: Feeder, form: PortForm) -> NDArray[np.str_]:
     """The bus of every port, shape (P,)."""
     A = form.injections.merged.incidence
-    return np.array([feeder.nodes[A.indices[A.indptr[k]]].rpartition(".")[0] for k in range(A.shape[0])])
+    at = [A.indices[A.indptr[k] : A.indptr[k + 1]] for k in range(A.shape[0])]
+    return np.array([feeder.nodes[nodes[0]].rpartition(".")[0] if nodes.size else "" for nodes in at])

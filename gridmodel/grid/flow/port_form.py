@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.linalg import SuperLU, splu
 
+from gridmodel.errors import DataError
 from gridmodel.grid.flow.injections import POWER, Complexes, Injections
 from gridmodel.grid.system import NodeSystem
 
@@ -97,15 +98,15 @@ def port_form(system: NodeSystem, injections: Injections, dense: int = DENSE) ->
     """The port form of a network, all in float64, with the nominal loads' constant impedance within Y.
 
     dense: most ports for which K is formed.
+
+    Raises:
+        DataError: the matrix is singular.
     """
     ports, live = injections.merged, system.connected
     A = ports.incidence
     fixed = sp.diags_array(injections.fixed * POWER / ports.v**2)
     Y = sp.csc_array(sp.csc_array(system.Y + A.T @ fixed @ A)[live][:, live])
-    # On symmetric pivots as far as they can be had: less fill, and floating parts keep the digits that tie them down.
-    factors = splu(
-        sp.csc_matrix(Y), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.01, options={"SymmetricMode": True}
-    )
+    factors = _factors(Y, np.array(system.nodes)[live])
     open_ = np.zeros(live.size, dtype=np.complex128)
     open_[live] = factors.solve(system.source[live])
     K: NDArray[np.complex128] | None = None
@@ -116,4 +117,25 @@ def port_form(system: NodeSystem, injections: Injections, dense: int = DENSE) ->
         K = np.asarray(A @ to_nodes, dtype=np.complex128) / ports.v[:, None]
     return PortForm(
         injections, system, np.asarray(A @ open_, dtype=np.complex128) / ports.v, open_, K, to_nodes, Y, factors
+    )
+
+
+def _factors(Y: sp.csc_array, names: NDArray[np.str_]) -> SuperLU:
+    """LU factors on symmetric pivots as far as they can be had: little fill, and floating parts keep their digits.
+
+    Raises:
+        DataError: Y is singular; one of the nodes whose voltage it does not determine is named.
+    """
+    options: dict[str, Any] = {
+        "permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 0.01, "options": {"SymmetricMode": True}
+    }  # fmt: skip
+    try:
+        return splu(sp.csc_matrix(Y), **options)
+    except RuntimeError:
+        own = np.abs(Y.diagonal())
+        tied = splu(sp.csc_matrix(Y + sp.diags_array(1e-9 * np.where(own > 0.0, own, 1.0))))
+        loose = names[np.argmax(np.abs(tied.solve(np.ones(len(names), dtype=np.complex128))))]
+    raise DataError(
+        f"the voltage of node {loose} is not determined: nothing ties its part of the network to the ground. Ground a "
+        "neutral, give a transformer's anti_float its usual value of 1, or remove the part."
     )

@@ -16,7 +16,7 @@ from gridmodel.language.model import Model
 from gridmodel.physics.multiphase.areas import Area, areas_of
 from gridmodel.physics.multiphase.branchflow import declare
 from gridmodel.physics.multiphase.maps import positions
-from gridmodel.physics.multiphase.plan import Plan, plan_of, with_taps
+from gridmodel.physics.multiphase.plan import Plan, plan_of
 from gridmodel.physics.multiphase.work import Limits
 
 __all__ = ["FeederLayout", "feeder_model"]
@@ -102,7 +102,7 @@ def feeder_model(
         if not low <= high:
             raise ModelError(f"{name}: the lower limit {low:g} is above the upper one, {high:g}; swap them.")
     if taps is not None:
-        feeder = with_taps(feeder, _regulated(feeder) if isinstance(taps, str) else taps)
+        feeder = feeder.with_taps(_regulated(feeder) if isinstance(taps, str) else taps)
     plan = plan_of(feeder, loads, load_scale, negligible)
     if around is not None:
         plan = replace(plan, around=tuple(around))

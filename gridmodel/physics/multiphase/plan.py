@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gridmodel.errors import ModelError, UnknownNameError
+from gridmodel.errors import ModelError
 from gridmodel.grid.elements import Bus, Generator, Source
 from gridmodel.grid.feeder import Feeder
 from gridmodel.grid.ports import ports
@@ -19,7 +19,7 @@ from gridmodel.physics.multiphase.hermitian import to_numbers
 from gridmodel.physics.multiphase.series import POWER, Series, core, joined, rows_of
 from gridmodel.physics.multiphase.tree import Step, tree_of
 
-__all__ = ["Branch", "LoadPort", "Plan", "UnitPort", "plan_of", "with_taps"]
+__all__ = ["Branch", "LoadPort", "Plan", "UnitPort", "plan_of"]
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
@@ -169,22 +169,6 @@ def plan_of(
         shunts[branch.parent] += branch.series.Y
     units = tuple(_units(feeder, frames, index))
     return Plan(feeder.name, tuple(frames), tuple(v), tuple(v), tuple(shunts), tuple(branches), drawn, units)
-
-
-def with_taps(feeder: Feeder, taps: Mapping[tuple[str, int], float]) -> Feeder:
-    """The feeder with turns ratios by (transformer, winding), as ``LoadFlow.taps`` has them.
-
-    Raises:
-        UnknownNameError: no such winding.
-    """
-    known = {(unit.name, k) for unit in feeder.transformers for k in range(len(unit.windings))}
-    if strange := [key for key in taps if key not in known]:
-        raise UnknownNameError(f"{feeder.name} has no winding {strange[0]!r}; give (transformer, winding from 0).")
-    units = []
-    for unit in feeder.transformers:
-        windings = (replace(w, tap=taps.get((unit.name, k), w.tap)) for k, w in enumerate(unit.windings))
-        units.append(replace(unit, windings=tuple(windings)))
-    return replace(feeder, transformers=tuple(units))
 
 
 def _grown(

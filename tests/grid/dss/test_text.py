@@ -127,7 +127,7 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
 New Monitor.m1 element=line.l terminal=1 mode=0
 ~ ppolar=no
 New Monitor.m2 element=line.l
-New CapControl.c capacitor=x type=kvar
+New SwtControl.c switchedobj=line.l
 monitor.m1.mode=1
 Show voltages LN nodes
 Plot circuit power
@@ -137,7 +137,7 @@ Solve mode=daily number=24
     (monitors, controls) = net.notes
     assert "2 elements of the class monitor" in monitors
     assert "m1, m2" in monitors
-    assert "capcontrol" in controls
+    assert "swtcontrol" in controls
     assert "stays as the file declares it" in controls
 
 

@@ -56,7 +56,11 @@ BAD = [
     ({"loads": "all"}, DataError, "expected numbers"),
     ({"taps": "best"}, ModelError, "taps is 'best', expected 'auto'"),
     ({"taps": {("nobody", 1): 1.0}}, UnknownNameError, "no winding 1 of a transformer 'nobody'"),
-    ({"dtype": np.float64}, ModelError, "dtype is float64"),
+    ({"dtype": np.float64}, ModelError, "dtype is float"),
+    ({"dtype": "zz"}, ModelError, "dtype is zz"),
+    ({"taps": 3}, ModelError, "expected turns ratios such as"),
+    ({"taps": {"unit": 1.0}}, ModelError, "expected turns ratios such as"),
+    ({"tolerance": "small"}, ModelError, "tolerance is 'small'"),
     ({"tolerance": 0.0}, ModelError, "tolerance is 0.0"),
 ]
 
