@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import networkx as nx
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from gridmodel.errors import DataError, ModelError
 from gridmodel.grid.feeder import Feeder
 from gridmodel.language.model import Model
-from gridmodel.physics.carriers import carriers, demand, nodes_of
+from gridmodel.physics.branch_exchange import Feeds, Lines, Openings, exchanged, openings
+from gridmodel.physics.carriers import carriers, nodes_of
 from gridmodel.physics.reconfiguration import Layout, dispatchable, reconfiguration, with_closed
 from gridmodel.plan import Plan
 from gridmodel.solve import compile as compile_plan
@@ -24,6 +25,8 @@ Floats = NDArray[np.float64]
 Kind = Literal["meshed", "weakly meshed", "radial"]
 _OPEN = 1e-3
 _CORNER = 0.1
+_NESTED = 0.02
+_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,35 @@ class Sweep:
         found = [one for one in self.topologies if one.kind == kind]
         if not found:
             kinds = ", ".join(dict.fromkeys(one.kind for one in self.topologies))
-            raise ModelError(f"no weight of the sweep led to a {kind} network, only to {kinds}; try larger weights.")
+            advice = {"meshed": "smaller weights", "radial": "larger weights"}.get(kind, "weights between")
+            raise ModelError(f"no weight of the sweep led to a {kind} network, only to {kinds}; try {advice}.")
         return min(found, key=lambda one: (not one.within, one.losses))
 
     def network(self, topology: Topology) -> Feeder:
         """The feeder with the lines opened that the topology opens."""
         return _opened(self.feeder, topology.opened)
+
+    def __str__(self) -> str:
+        low, high = self.limits
+        count = len(self.topologies[0].closed) + len(self.topologies[0].opened)
+        lines = [
+            f"{self.feeder.name}: {count} line{'s' * (count != 1)} that may be opened, "
+            f"voltages within {low:g} to {high:g} pu",
+            f"{'weight kW':>9} {'closed':>6} {'loops':>5}  {'kind':<13} {'losses kW':>10} {'lowest':>6} {'highest':>7}"
+            "  newly open",
+        ]
+        before: tuple[str, ...] = ()
+        for one in self.topologies:
+            remark = _names([name for name in one.opened if name not in before], "")
+            remark += _names([name for name in one.closed if name in before], "closed again: ")
+            lines.append(
+                f"{one.weight:>9.4g} {len(one.closed):>6} {one.loops:>5}  {one.kind:<13} {one.losses:>10.5g} "
+                f"{one.v_min:>6.4f} {one.v_max:>7.4f}{'  ' if one.within else '* '}{remark}".rstrip()
+            )
+            before = one.opened
+        if not all(one.within for one in self.topologies):
+            lines.append("* outside the voltage limits")
+        return "\n".join(lines)
 
 
 def sweep(
@@ -86,42 +112,74 @@ def sweep(
     v_min: float = 0.95,
     v_max: float = 1.05,
     taps: Literal["auto"] | None = None,
-    most: int = 12,
+    most: int = 6,
+    polish: bool = True,
 ) -> Sweep:
-    """The topologies that a reweighted group lasso leaves, for every weight.
+    """The topologies of low losses + weight * closed lines, by a reweighted group lasso and branch exchange.
 
     At a weight w the reconfiguration is solved up to ``most`` times with  weight_e = w / (|xi_e| + eps),  xi_e from the
     time before and, at first, from the mesh, so that a line that carries anything costs about w; a line that carries
     less than a thousandth of the largest current is open. A plain group lasso rather shrinks all currents alike.
-    This is a heuristic: a tree that it finds need not be the one of least losses.
+    ``polish`` then opens, closes or exchanges single lines while losses + w * closed lines fall (first: the overload of
+    lines with a rating), from where each weight ended and from the mesh, and keeps the lowest that any start reached;
+    or, if that costs at most 2 % more, one that opens no line that a larger weight keeps closed. Both are heuristics:
+    neither a tree nor a mesh that they find need be the one of least losses. A weight above the losses of all trees
+    leads to a tree. Lines whose opening would leave a load without a source stay closed.
 
     Args:
         feeder: with lines that may be closed, open or not.
-        weights: kW that it must save to keep one more line closed.
+        weights: kW that it must save to keep one more line closed, in any order; the topologies are in rising order.
         switchable, load_scale, voltages: as in ``reconfiguration``.
         algorithm: any that solves the reconfiguration.
         v_min, v_max: pu, to which the voltages of the load flow are held.
         taps: of the load flow: None, the file's, or "auto", where the regulators put them.
         most: reweighted problems a weight, at most.
+        polish: whether branch exchange follows.
 
     Raises:
-        DataError: a weight that is no finite number of at least 0.
-        ModelError: lines were opened that leave a load on an island; and what ``reconfiguration`` raises.
+        DataError: no weight, or one that is no finite number of at least 0.
+        ModelError: what ``reconfiguration`` raises.
     Source: Candes, Wakin and Boyd (2008), Enhancing sparsity by reweighted l1 minimization; Dall'Anese and Giannakis
-        (2013), Sparsity-leveraging reconfiguration of smart distribution systems.
+        (2013), Sparsity-leveraging reconfiguration of smart distribution systems; Baran and Wu (1989), Network
+        reconfiguration in distribution systems for loss reduction and load balancing.
     """
-    asked = [float(weight) for weight in weights]
-    if wrong := [weight for weight in asked if not 0 <= weight < np.inf]:
-        raise DataError(f"weights: got {wrong[0]}, expected finite numbers of at least 0 in kW a line.")
+    asked = _checked(weights, most)
     model = reconfiguration(feeder, 0.0, switchable, load_scale, voltages)
     layout: Layout = model.layout
-    search = _Search(model, layout, compile_plan(model, algorithm))
-    mesh, _ = search.solved(np.zeros(len(layout.switchable)))
-    found = []
-    for weight in asked:
-        keep, powers, rounds = search.at(weight, mesh, most)
-        found.append(_judged(layout, weight, keep, powers, rounds, (v_min, v_max), load_scale, taps))
+    search = _Search(model, layout, compile_plan(model, algorithm), Feeds(layout.feeder, load_scale))
+    mesh = search.solved(np.zeros(len(layout.switchable)))
+    ends = [search.at(weight, mesh[0], most) for weight in asked]
+    if polish:
+        ends = _polished(layout, asked, mesh, ends, search.feeds)
+    found = (_judged(layout, weight, end, (v_min, v_max), load_scale, taps)
+             for weight, end in zip(asked, ends, strict=True))  # fmt: skip
     return Sweep(layout.feeder, tuple(found), (v_min, v_max))
+
+
+def _checked(weights: Iterable[float], most: int) -> list[float]:
+    """The weights in rising order, each once."""
+    try:
+        asked = sorted({float(weight) for weight in ([weights] if isinstance(weights, str | float | int) else weights)})
+    except (TypeError, ValueError):
+        raise DataError(
+            f"weights: got {weights!r}, expected numbers in kW a closed line, such as [0, 0.5, 2]."
+        ) from None
+    if wrong := [weight for weight in asked if not 0 <= weight < np.inf]:
+        raise DataError(f"weights: got {wrong[0]}, expected finite numbers of at least 0 in kW a closed line.")
+    if not asked:
+        raise DataError("weights: got none, expected some in kW a closed line, such as [0, 0.5, 2].")
+    if most < 1:
+        raise DataError(f"most: got {most}, expected at least 1 reweighted problem a weight.")
+    return asked
+
+
+@dataclass(frozen=True)
+class _End:
+    """Opened lines, what generators with limits inject in VA, and how many problems led there."""
+
+    opened: Lines
+    powers: Mapping[str, complex]
+    rounds: int
 
 
 @dataclass(frozen=True)
@@ -131,6 +189,7 @@ class _Search:
     model: Model
     layout: Layout
     plan: Plan
+    feeds: Feeds
 
     def solved(self, weights: Floats) -> tuple[Floats, dict[str, complex]]:
         """The lengths |xi| of the switchable lines in A, and what generators inject in VA."""
@@ -146,46 +205,72 @@ class _Search:
             powers[unit.name] = 1000 * complex(p, q)
         return lengths, powers
 
-    def at(self, weight: float, mesh: Floats, most: int) -> tuple[frozenset[str], dict[str, complex], int]:
-        """The lines that stay closed."""
+    def at(self, weight: float, mesh: Floats, most: int) -> _End:
+        """Where the reweighted problems of one weight end."""
         floor, eps = _OPEN * mesh.max(initial=0.0), _CORNER * mesh.max(initial=0.0)
         lengths, powers, rounds = mesh, dict[str, complex](), 0
         while rounds < most:
             before = lengths
-            lengths, powers = self.solved(weight / (lengths + eps) if weight else np.zeros(len(mesh)))
+            lengths, powers = self.solved(weight / (lengths + eps) if eps else np.zeros(len(mesh)))
             rounds += 1
             if np.abs(lengths - before).max(initial=0.0) <= floor:
                 break
-        names = self.layout.switchable
-        return frozenset(name for name, one in zip(names, lengths, strict=True) if one > floor), powers, rounds
+        order = np.argsort(-lengths, kind="stable")
+        idle = [self.layout.switchable[k] for k in order if lengths[k] <= floor]
+        return _End(self.feeds.mended(idle), powers, rounds)
+
+
+def _polished(
+    layout: Layout,
+    weights: Sequence[float],
+    mesh: tuple[Floats, dict[str, complex]],
+    ends: Sequence[_End],
+    feeds: Feeds,
+) -> list[_End]:
+    """The ends after branch exchange, each from all starts, and nested where that costs little."""
+    starts = list(dict.fromkeys([Lines(), *(end.opened for end in ends)]))
+    found: list[_End] = []
+    for weight, end in zip(reversed(weights), reversed(ends), strict=True):
+        costs = openings(layout, end.powers or mesh[1], _OPEN * float(mesh[0].max(initial=0.0)))
+        best = _least(costs, starts, weight, feeds, None)
+        if found:
+            outer = found[-1].opened
+            inside = _least(costs, (outer, outer & best, Lines()), weight, feeds, outer)
+            (over, value), (bound, lowest) = costs.score(inside, weight), costs.score(best, weight)
+            if over <= bound and value <= (1 + _NESTED) * lowest:
+                best = inside
+        found.append(replace(end, opened=best))
+    return found[::-1]
+
+
+def _least(costs: Openings, starts: Iterable[Lines], weight: float, feeds: Feeds, among: Lines | None) -> Lines:
+    """The best that branch exchange reaches from any start."""
+    reached = dict.fromkeys(exchanged(costs, start, weight, feeds, among) for start in starts)
+    return min(reached, key=lambda opened: costs.score(opened, weight))
 
 
 def _judged(
     layout: Layout,
     weight: float,
-    keep: frozenset[str],
-    powers: dict[str, complex],
-    rounds: int,
+    end: _End,
     limits: tuple[float, float],
     load_scale: float,
     taps: Literal["auto"] | None,
 ) -> Topology:
     """A topology by its load flow."""
-    opened = tuple(name for name in layout.switchable if name not in keep)
+    opened = tuple(name for name in layout.switchable if name in end.opened)
     network = _opened(layout.feeder, opened)
     elements = carriers(network)
-    # refuses islands
-    demand(network, nodes_of(network, elements), layout.v, load_scale)
-    flow = network.load_flow(loads=load_scale, generation=powers or None, taps=taps)
+    flow = network.load_flow(loads=load_scale, generation=dict(end.powers) or None, taps=taps)
     fed = nodes_of(network, elements).fed
     size = np.abs(flow.v[fed])
     low, high = (float(size.min()), float(size.max())) if bool(flow.converged) else (np.nan, np.nan)
     count, most = loops(network), loops(layout.feeder)
     kind: Kind = "radial" if not count else "meshed" if count == most else "weakly meshed"
     within = limits[0] <= low and high <= limits[1]
-    closed = tuple(name for name in layout.switchable if name in keep)
+    closed = tuple(name for name in layout.switchable if name not in end.opened)
     losses = float(flow.losses.real) / 1000
-    return Topology(weight, closed, opened, count, kind, losses, low, high, within, rounds)
+    return Topology(weight, closed, opened, count, kind, losses, low, high, within, end.rounds)
 
 
 def loops(feeder: Feeder) -> int:
@@ -199,6 +284,14 @@ def loops(feeder: Feeder) -> int:
     graph.add_edges_from((ends[0], ends[-1]) for ends in beside)
     ways = sum(max(sum(node in one for one in sets) for node in set().union(*sets)) for sets in beside.values())
     return int(ways - graph.number_of_nodes() + nx.number_connected_components(graph))
+
+
+def _names(names: Sequence[str], head: str) -> str:
+    """The names in one short text."""
+    if not names:
+        return ""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{head}{', '.join(names[:_SHOWN])}{more} "
 
 
 def _opened(feeder: Feeder, opened: Sequence[str]) -> Feeder:

@@ -187,13 +187,13 @@ def test_an_interrupted_comparison_ends_with_what_it_has(monkeypatch):
     assert found.results[names[0]].certificate.central_status is None
 
 
-def test_rounds_are_spared_by_dual_decomposition():
-    assert gm.solve(dispatch(), prefer="rounds").algorithm == "dual"
+def test_rounds_are_spared_by_the_interior_point():
+    assert gm.solve(dispatch(), prefer="rounds").algorithm == "interior"
     assert gm.solve(dispatch(), prefer="seconds").algorithm == "admm"
     linear = dispatch()
     linear["g2"].costs.clear()
     linear["g2"].minimize(linear["g2"]["p"])
-    assert gm.solve(linear, prefer="rounds").algorithm == "admm"
+    assert gm.solve(linear, prefer="rounds").algorithm == "interior"
 
 
 @pytest.mark.parametrize("method", ["auto", "admm", "central", DualDecomposition()])

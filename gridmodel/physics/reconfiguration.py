@@ -20,7 +20,7 @@ from gridmodel.language.agent import Agent
 from gridmodel.language.model import Model
 from gridmodel.physics.carriers import Carrier, Nodes, carriers, demand, nodes_of
 
-__all__ = ["Layout", "dispatchable", "reconfiguration", "switchable_lines", "with_closed"]
+__all__ = ["Layout", "dispatchable", "injection", "reconfiguration", "switchable_lines", "with_closed"]
 
 Complexes = NDArray[np.complex128]
 VOLTAGES = ("no load", "load flow")
@@ -81,9 +81,14 @@ def reconfiguration(
 
     Raises:
         UnknownNameError: a line that is not there, or may not be opened.
-        ModelError: a weight below zero, a load on an island, or an element that has no such form.
+        ModelError: no Feeder, a weight below zero, a load on an island, or an element that has no such form.
     Source: Dall'Anese and Giannakis (2013), Sparsity-leveraging reconfiguration of smart distribution systems.
     """
+    if not isinstance(feeder, Feeder):
+        raise ModelError(
+            f"reconfiguration takes a multiphase Feeder, got {type(feeder).__name__}; "
+            "read one from an OpenDSS file (.dss)."
+        )
     if voltages not in VOLTAGES:
         raise ModelError(f"voltages={voltages!r} is not known; available: {', '.join(map(repr, VOLTAGES))}.")
     if agents not in AGENTS:
@@ -172,11 +177,11 @@ def _fixed(feeder: Feeder, v: Complexes) -> Complexes:
     out = np.zeros(len(feeder.nodes), dtype=np.complex128)
     for unit in feeder.generators:
         if not dispatchable(unit):
-            out -= _injection(feeder, unit, v) @ np.array([unit.s.real, unit.s.imag]) / 1000
+            out -= injection(feeder, unit, v) @ np.array([unit.s.real, unit.s.imag]) / 1000
     return out
 
 
-def _injection(feeder: Feeder, unit: Generator, v: Complexes) -> Complexes:
+def injection(feeder: Feeder, unit: Generator, v: Complexes) -> Complexes:
     """The currents in A that a generator sends into the nodes per kW of p and per kvar of q, shape (nodes, 2).
 
     Each of its phases gives the same power: conj((p + j q) / (phases v)).
@@ -243,7 +248,7 @@ def _generator(agent: Agent, feeder: Feeder, unit: Generator, v: Complexes) -> _
     power = agent.variable("power", 2, bounds=(np.array([low, q[0]]), np.array([high, q[1]])))
     if np.isfinite(unit.s_max):
         agent.subject_to(cp.norm(power, 2) <= unit.s_max / 1000, name="rating")
-    sent = _injection(feeder, unit, v)
+    sent = injection(feeder, unit, v)
     at = np.flatnonzero(np.abs(sent).any(axis=1))
     return _Brought(agent, power, at, sent[at].real, sent[at].imag)
 

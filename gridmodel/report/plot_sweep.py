@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["draw_sweep"]
 
 _NAMED = 30
+_LABELLED = 12
 
 
 def draw_sweep(found: Sweep, path: str | Path) -> None:
     """Writes which lines are closed at which weight, the losses beside, and the network of fewest loops.
 
-    Opened lines are dotted in the one-line diagram, that of the topology with the fewest loops and least losses.
+    Lines are sorted by how long they stay closed. Opened ones are dotted in the one-line diagram, that of the topology
+    with the fewest loops and least losses.
 
     Args:
         path: where to write; the ending chooses the format.
@@ -39,8 +41,16 @@ def draw_sweep(found: Sweep, path: str | Path) -> None:
     last = min(found.topologies, key=lambda one: (one.loops, not one.within, one.losses))
     dress(figure, literal(f"{found.feeder.name}: from {found.topologies[0].kind} to {last.kind}"))
     lines.grid(False)
-    one_line(net, diagram(found.network(last)))
-    net.set_title(f"{last.kind}, weight {last.weight:g} kW, {len(last.opened)} lines opened (dotted)")
+    network = found.network(last)
+    shape = diagram(network)
+    one_line(net, shape)
+    for line in network.lines:
+        if line.name in last.opened and len(last.opened) <= _LABELLED:
+            (x, y), (u, v) = shape.place[line.start.bus], shape.place[line.end.bus]
+            net.annotate(literal(line.name), ((x + u) / 2, (y + v) / 2), fontsize=8, color=COLORS[1], ha="center",
+                         bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
+    opened = f"{len(last.opened)} line{'' if len(last.opened) == 1 else 's'} opened (dotted)"
+    net.set_title(f"{last.kind}, weight {last.weight:g} kW, {opened}")
     figure.savefig(Path(path))
 
 
@@ -49,14 +59,15 @@ def _closed(axes: Axes, found: Sweep) -> None:
     first = found.topologies[0]
     closed = {*first.closed, *first.opened}
     names = [line.name for line in found.feeder.lines if line.name in closed]
+    names.sort(key=lambda name: -sum(name in one.closed for one in found.topologies))
     cells = np.array([[name in one.closed for one in found.topologies] for name in names], dtype=np.float64)
     axes.pcolormesh(
         np.arange(len(found.topologies) + 1) - 0.5, np.arange(len(names) + 1) - 0.5, cells, cmap="Blues",
         vmin=0.0, vmax=1.6, edgecolors="white", linewidth=1.0,
     )  # fmt: skip
-    axes.set(ylabel="lines that may be opened", title="Closed lines")
+    axes.set(ylabel="lines that may be opened", title="Closed lines (blue) by weight")
     axes.set_yticks(range(len(names)) if len(names) <= _NAMED else [])
-    axes.set_yticklabels(names if len(names) <= _NAMED else [], fontsize=7)
+    axes.set_yticklabels([literal(name) for name in names] if len(names) <= _NAMED else [], fontsize=7)
 
 
 def _losses(axes: Axes, found: Sweep) -> None:
@@ -65,6 +76,8 @@ def _losses(axes: Axes, found: Sweep) -> None:
     axes.plot(at, [one.losses for one in found.topologies], color=INK, linewidth=0.8, zorder=1)
     for k, kind in enumerate(("meshed", "weakly meshed", "radial")):
         own = [i for i in at if found.topologies[i].kind == kind]
+        if not own:
+            continue
         axes.scatter(own, [found.topologies[i].losses for i in own], color=COLORS[k], label=kind, zorder=2)
     axes.set(xlabel="weight of a closed line [kW]", ylabel="losses [kW]")
     axes.set_xticks(at)

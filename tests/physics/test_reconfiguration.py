@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gridmodel as gm
-from gridmodel.errors import ModelError, UnknownNameError
+from gridmodel.errors import DataError, ModelError, UnknownNameError
 from gridmodel.grid.elements import Bus, Generator, Line, Load, Source, Terminal
 from gridmodel.grid.feeder import Feeder
 from gridmodel.physics.reconfiguration import reconfiguration
@@ -44,13 +44,24 @@ def two_ways(power: complex = 60e3, r: tuple[float, float] = (0.1, 0.3), rating:
 def test_a_tree_has_the_currents_and_losses_of_its_load_flow(name: str) -> None:
     feeder = shipped(name)
     flow = feeder.load_flow()
-    result = gm.solve(reconfiguration(feeder, voltages="load flow", agents="lines"), "central")
+    model = reconfiguration(feeder, voltages="load flow")
+    result = gm.solve(model, "central")
     assert result.value == pytest.approx(float(flow.losses.real) / 1000, rel=1e-5)
+    currents: dict[str, np.ndarray] = {}
+    for agent, own in model.layout.carriers.items():
+        xi = result[agent]["xi"]
+        ends = np.cumsum([one.size for one in own])[:-1]
+        currents.update(zip([one.name for one in own], np.split(xi[0] + 1j * xi[1], ends), strict=True))
     for line in feeder.lines:
-        xi = result[f"line {line.name}"]["xi"]
         at = np.array([feeder.position[f"{line.start.bus}.{number}"] for number in line.start.nodes])
         series = flow.currents[line.name][0] - line.y / 2 @ flow.volts[at]
-        np.testing.assert_allclose(xi[0] + 1j * xi[1], series, atol=2e-3)
+        np.testing.assert_allclose(currents[f"line {line.name}"], series, atol=2e-3)
+
+
+def test_every_line_alone_has_the_same_optimum() -> None:
+    feeder = shipped(SHIPPED[0])
+    values = [gm.solve(reconfiguration(feeder, agents=agents), "central").value for agents in ("sections", "lines")]
+    assert values[0] == pytest.approx(values[1], rel=1e-6)
 
 
 def test_two_lines_share_by_resistance_and_the_weight_opens_the_worse() -> None:
@@ -121,3 +132,51 @@ def test_sweep_opens_the_worse_of_two_lines() -> None:
 
 def test_banks_of_one_phase_units_are_no_loop() -> None:
     assert loops(shipped(SHIPPED[2])) == 0
+
+
+def test_sweep_in_words_sorts_its_weights() -> None:
+    lines = str(sweep(two_ways(), [1.0, 0.0, 1.0])).splitlines()
+    assert lines[0] == "two: 2 lines that may be opened, voltages within 0.95 to 1.05 pu"
+    assert [line.split()[:4] for line in lines[2:]] == [["0", "2", "1", "meshed"], ["1", "1", "0", "radial"]]
+    assert lines[3].endswith("l1")
+    assert len({line.index("0.99") for line in lines[2:]}) == 1
+
+
+def test_the_line_that_carries_all_holds_its_rating() -> None:
+    found = sweep(two_ways(rating=50.0), [1.0])
+    assert found.best().opened == ("l0",)
+
+
+@pytest.mark.parametrize("polish", [False, True])
+def test_a_small_load_keeps_its_line(polish: bool) -> None:
+    feeder = two_ways()
+    c = Terminal("c", (1,))
+    spur = Line("l2", Terminal("b", (1,)), c, np.array([[0.1 + 0j]]), np.zeros((1, 1), dtype=np.complex128))
+    small = Load("small", Terminal("c", (1, 0)), 1, "wye", 10 + 0j, 1000.0)
+    feeder = replace(feeder, buses=(*feeder.buses, Bus("c", (1,), 1000.0)), lines=(*feeder.lines, spur),
+                     loads=(*feeder.loads, small))  # fmt: skip
+    assert sweep(feeder, [5.0], polish=polish).best().closed == ("l0", "l2")
+
+
+def test_a_radial_feeder_stays_as_it_is() -> None:
+    feeder = two_ways()
+    found = sweep(replace(feeder, lines=feeder.lines[:1]), [0.0, 100.0])
+    assert [(one.kind, one.opened) for one in found] == [("radial", ()), ("radial", ())]
+    with pytest.raises(ModelError, match="only to radial; try smaller weights"):
+        found.best("meshed")
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [([-1.0], "got -1.0"), ([0.0, np.nan], "got nan"), ([np.inf], "got inf"), ([], "got none"), ("abc", "got 'abc'")],
+)
+def test_weights_that_are_none(weights: object, said: str) -> None:
+    with pytest.raises(DataError, match=f"weights: {said}, expected .*in kW a closed line"):
+        sweep(two_ways(), weights)  # type: ignore[arg-type]
+
+
+def test_only_feeders_are_swept() -> None:
+    with pytest.raises(ModelError, match="takes a multiphase Feeder, got Network"):
+        sweep(gm.read_network(FEEDERS.parent / "pglib_opf_case14_ieee.m"), [1.0])  # type: ignore[arg-type]
+    with pytest.raises(UnknownNameError, match="no line 'sw9'"):
+        sweep(two_ways(), [1.0], switchable=["sw9"])

@@ -107,10 +107,16 @@ class Condensed:
     def _symbolic(self) -> object:
         return BatchedLDL.symbolic(self.pattern)
 
+    def _ratio(self, point: Point) -> Floats:
+        """z / s of the bounds, 0 where there is none; of a cone's rows single entries may be zero."""
+        bounds = slice(0, 2 * self.n)
+        z, s, active = point.z[:, bounds], point.s[:, bounds], self.active[:, bounds]
+        return np.asarray(np.divide(z, s, out=np.zeros_like(z), where=active))
+
     def _data(self, point: Point) -> Floats:
         stack, n, m, N = self.stack, self.n, self.m, self.stack.size
         low = stack.P.row >= stack.P.col
-        ratio = np.where(self.active, point.z / point.s, 0.0)
+        ratio = self._ratio(point)
         diagonal = np.empty((N, self.size))
         diagonal[:, :n] = ratio[:, :n] + ratio[:, n : 2 * n] + self._delta + self.pinned
         diagonal[:, n : n + m] = -self._eps
@@ -172,7 +178,7 @@ class Condensed:
         factor = BatchedLDL(self.pattern, data, self._symbolic) if many else SparseLU(self.pattern, data)  # type: ignore[arg-type]
         value = self.rows(point.x)
         gap = np.where(self.active, value - point.s, 0.0)
-        ratio = np.where(self.active, point.z / point.s, 0.0)[:, : 2 * n]
+        ratio = self._ratio(point)
         inverse = np.where(self.active, self.cones.inverse(np.where(self.active, point.s, 1.0)), 0.0)
         toward = point.z[:, : 2 * n] + ratio * gap[:, : 2 * n]
         affine = np.zeros((stack.size, self.size))
