@@ -8,9 +8,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gridmodel.sweep import sweep
-    from gridmodel.physics.reconfiguration import reconfiguration
-    from gridmodel.sweep import Sweep
     from gridmodel.errors import ModelError
     from gridmodel.grid.feeder import Feeder
     from gridmodel.grid.flow.differentiable import TorchLoadFlow
@@ -29,6 +26,7 @@ if TYPE_CHECKING:
     from gridmodel.physics.multiphase.recover import recover
     from gridmodel.physics.opf import opf
     from gridmodel.physics.prices import bus_prices
+    from gridmodel.physics.reconfiguration import reconfiguration
     from gridmodel.physics.relaxation import relaxation
     from gridmodel.plan import Plan
     from gridmodel.report.explain import explain
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from gridmodel.runtime.masking import Gaussian
     from gridmodel.side_by_side import SideBySide, formulations
     from gridmodel.solve import Comparison, compare, compile, solve
+    from gridmodel.sweep import Sweep, sweep
     from gridmodel.verify.certificate import verify
 
 __version__ = "0.1.0"

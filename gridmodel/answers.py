@@ -169,7 +169,7 @@ def central_result(compiled: AbstractCompiled, tolerance: float, label: str, abs
     status = statuses.get(central.status, Status.FAILED)
     message = STATIONARY if central.status == "stationary" else status.sentence
     if central.culprit is not None:
-        message = f"{message}: {central.culprit}"
+        message = f"{message}: {central.culprit}" if compiled.model.convex else central.culprit
     return Result(
         model_name=model.name, algorithm=label, status=status, message=f"{message} ({central.solver})",
         value=central.value, variables=blanked(model, central.variables, absent), absent=absent,
@@ -188,6 +188,7 @@ def _central_certificate(central: Central, tolerance: float) -> Certificate | No
         tolerance=tolerance, value=central.value, size=max(abs(central.value), 1e-300),
         primal_residual=max(central.coupling_residual, central.local_residual),
         coupling_residual=central.coupling_residual, local_residual=central.local_residual,
+        dual_residual=central.slope if np.isfinite(central.slope) else None,
         no_bound=local if central.status == "stationary" else "the central solver proves its own answer",
         central_solver=central.solver,
         central_status=central.status, central_value=central.value, central_gap=0.0, price_error=0.0,

@@ -29,12 +29,14 @@ class Ending:
 
     status: "stationary", "infeasible" (no point found near where it searched), "unbounded" or "failed".
     message: Ipopt's own word, or Pyomo's on a row that no value fulfils. solver: "IPOPT", and
-    through what, or "presolve".
+    through what, or "presolve". slope: the largest entry of the gradient of the Lagrangian at the end, over that of the
+    cost where this is more than 1; NaN where it was not computed.
     """
 
     status: str
     message: str
     solver: str
+    slope: float = np.nan
 
 
 def solve_ipopt(program: Any, tolerance: float = 1e-8, iterations: int = 3000) -> Ending:
@@ -100,7 +102,18 @@ def _by_casadi(program: Any, tolerance: float, iterations: int) -> Ending:
     found = solver(x0=builder.x_init, lbx=builder.x_lb, ubx=builder.x_ub, lbg=builder.g_lb, ubg=builder.g_ub)
     word = str(solver.stats()["return_status"])
     _load(program, written, *(np.asarray(found[key]).ravel() for key in ("x", "lam_g", "lam_x")))
-    return Ending(_STATUS.get(word, "failed"), word, "IPOPT (casadi)")
+    return Ending(_STATUS.get(word, "failed"), word, "IPOPT (casadi)", _slope(casadi, nlp, found))
+
+
+def _slope(casadi: Any, nlp: Any, found: Any) -> float:
+    """How far the multipliers are from balancing the cost's gradient: f' + g' lam_g + lam_x."""
+    multipliers = casadi.MX.sym("multipliers", nlp["g"].shape)
+    cost = casadi.gradient(nlp["f"], nlp["x"])
+    pull = casadi.jtimes(nlp["g"], nlp["x"], multipliers, True)
+    both = casadi.Function("slopes", [nlp["x"], multipliers], [cost, pull])
+    own, rows = (np.asarray(part).ravel() for part in both(found["x"], found["lam_g"]))
+    away = own + rows + np.asarray(found["lam_x"]).ravel()
+    return float(np.abs(away).max(initial=0.0) / max(1.0, np.abs(own).max(initial=0.0)))
 
 
 def _load(program: Any, written: Any, x: Any, on_rows: Any, on_bounds: Any) -> None:

@@ -11,11 +11,15 @@ import numpy as np
 
 from gridmodel.errors import ModelError, NotApplicableError
 from gridmodel.grid.network import Network
+from gridmodel.ir.result import Result
 from gridmodel.physics.opf import FORMULATIONS, opf
+from gridmodel.physics.pieces import check_load_scale
+from gridmodel.physics.relaxation import relaxation
 from gridmodel.solve import solve
 
 __all__ = ["SideBySide", "Solved", "formulations"]
 
+_RECOVERED = ("soc", "sdp")
 _KINDS = {"ac": "stationary", "soc": "lower bound", "sdp": "lower bound", "branchflow": "lower bound"}
 
 
@@ -57,7 +61,7 @@ class SideBySide:
         own = self[name]
         if own.kind != "lower bound" or not np.isfinite(exact + own.value):
             return None
-        return float((exact - own.value) / abs(exact))
+        return float((exact - own.value) / (abs(exact) or 1.0))
 
     def __str__(self) -> str:
         lines = [f"{self.network}, values in {self.currency}"]
@@ -80,29 +84,44 @@ def formulations(net: Network, names: Sequence[str] | None = None, load_scale: f
     with its reason; the others go on.
 
     Raises:
-        ModelError: no balanced network, or a name that no formulation has.
+        ModelError: no balanced network, a name that no formulation has, or a load_scale that is not a number >= 0.
     """
     if not isinstance(net, Network):
         raise ModelError(f"formulations(...) expects a balanced Network, got {type(net).__name__}; see gridmodel.opf.")
     known = [one.name for one in FORMULATIONS]
+    check_load_scale(load_scale)
     chosen = list(names) if names is not None else [name for name in known if name != "branchflow"]
+    if not chosen:
+        raise ModelError(f"formulations(...) has no name to solve; there are {', '.join(known)}.")
     for name in chosen:
         if name not in known:
             raise ModelError(f"no formulation {name!r}; there are {', '.join(known)}.")
-    solved: list[Solved] = []
+    solved: dict[str, Solved] = {}
     refused: dict[str, str] = {}
-    currency = ""
-    for name in chosen:
+    exact: float | None = None  # the cost of a point that fulfils the exact equations
+    for name in sorted(chosen, key=lambda name: name != "ac"):
         start = time.perf_counter()
         try:
-            model = opf(net, name, load_scale=load_scale)
-            result = solve(model, "central")
+            result = solve(opf(net, name, load_scale=load_scale), "central")
         except (ModelError, NotApplicableError) as error:
             refused[name] = str(error)
             continue
         took = time.perf_counter() - start
-        currency = model.currency
-        remark = " ".join(model.remarks(result)) if model.remarks is not None and result.variables else ""
+        if name == "ac" and result.variables:
+            exact = result.value
         kind = _KINDS.get(name, "approximation")
-        solved.append(Solved(name, kind, result.status.value, result.value, took, remark, result))
-    return SideBySide(net.name, currency, tuple(solved), refused)
+        solved[name] = Solved(
+            name, kind, result.status.value, result.value, took, _remark(name, result, net, exact), result
+        )
+    currency = next((one.result.currency for one in solved.values()), "")
+    ordered = tuple(solved[name] for name in dict.fromkeys(chosen) if name in solved)
+    return SideBySide(net.name, currency, ordered, {name: refused[name] for name in chosen if name in refused})
+
+
+def _remark(name: str, result: Result, net: Network, exact: float | None) -> str:
+    """What there is to say beside the numbers: how exact a relaxation is, or why there is no answer."""
+    if not result.variables:
+        return result.message
+    if name in _RECOVERED:
+        return relaxation(result, net, feasible_cost=exact).sentence
+    return ""

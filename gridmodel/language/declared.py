@@ -203,8 +203,8 @@ class AbstractParty:
         Args:
             constraints: of cvxpy.
             name: under which prices are reported.
-            rows: what the entries of each constraint are called, column by column, e.g. the buses of a balance;
-                whoever is told that a limit cannot hold is told which.
+            rows: what the entries of each constraint (of second-order cones, each cone) are called, column by column,
+                e.g. the buses of a balance; whoever is told that a limit cannot hold is told which.
 
         Raises:
             ForeignVariableError: a constraint uses variables of others.
@@ -215,9 +215,10 @@ class AbstractParty:
         for item in constraints:
             constraint = as_constraint(item, f"{self.name} at {place}")
             self._check_own(constraint, f"the constraint of {self.name} at {place}", "model.couple(...)")
-            if rows and len(rows) != constraint.size:
+            size = constraint.args[0].size if isinstance(constraint, cp.SOC) else constraint.size
+            if rows and len(rows) != size:
                 raise ShapeError(
-                    f"the constraint of {self.name} at {place} has {constraint.size} entries and {len(rows)} rows; "
+                    f"the constraint of {self.name} at {place} has {size} entries and {len(rows)} rows; "
                     "name every entry, or none."
                 )
             self.limits.append(Limit(constraint, place, name, tuple(rows)))

@@ -55,13 +55,15 @@ class Model:
         """Makes a convex model whose optimal cost is no higher, from which ``verify`` takes a lower bound."""
         self.remarks: Callable[[Any], tuple[str, ...]] | None = None
         """What the model's builder has to say to a result, e.g. how exact a relaxation is; notes of its certificate."""
+        self.diagnosis: Callable[[Callable[[Model], bool]], str | None] | None = None
+        """Says in the builder's own words why the model is infeasible; it is handed what solves a convex model."""
         self.couplings: list[Coupling] = []
         self.costs: list[Cost] = []
         self.topology: Topology | None = None
         self.layout: Any = None  # what a builder such as opf remembers of where its parts lie
         self.quoted: tuple[str, ...] | None = None
-        """Names of the couplings and limits whose prices ``verify`` compares, where multipliers of others are not unique
-        or mean nothing; None for all."""
+        """Couplings and limits whose prices ``verify`` compares, where multipliers of others are not unique or mean
+        nothing; None for all."""
         self.network: Any = None  # the grid that agents sit on, where a builder knows it
         self._parties: dict[str, AbstractParty] = {}
         self._owners: dict[int, Owner] = {}

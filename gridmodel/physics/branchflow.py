@@ -19,6 +19,7 @@ from gridmodel.physics.formulation import AbstractFormulation, Wanted
 from gridmodel.physics.generation import active_output, reactive_output
 from gridmodel.physics.layout import layout_of
 from gridmodel.physics.pieces import Piece, cut, pick
+from gridmodel.physics.products import NARROW, lifted_cuts
 from gridmodel.physics.sharing import entries
 
 __all__ = ["BranchFlow", "branchflow_model"]
@@ -125,7 +126,7 @@ def _declare(net: Network, agent: Agent, piece: Piece) -> None:
         P, Q = (agent.variable(name, count, bounds=(-reach, reach), unit="pu") for name in ("flow_p", "flow_q"))
         branches = _Branches(piece, P, Q, agent.variable("drop", count, bounds=(0.0, most), unit="pu^2"), w, reach)
         _physics(agent, branches)
-        _limits(agent, branches)
+        _limits(net, agent, branches)
         near, far = (csr_array(pick(side, piece.size)[:, :own].T) for side in (lines.start, lines.end))
         start, end = branches.sent
         gone = [shunt + base * (near @ a + far @ b) for shunt, a, b in zip(gone, start, end, strict=True)]
@@ -138,7 +139,7 @@ def _declare(net: Network, agent: Agent, piece: Piece) -> None:
         ]
     loads = (piece.p_load, piece.q_load)
     for name, output, out, load in zip(("balance", "reactive balance"), outputs, gone, loads, strict=True):
-        agent.subject_to(output - out == load, name=name)
+        agent.subject_to(output - out == load, name=name, rows=piece.bus_names)
 
 
 def _reach(piece: Piece) -> tuple[Floats, Floats]:
@@ -159,31 +160,53 @@ def _physics(agent: Agent, branches: _Branches) -> None:
     size = np.hypot(lines.r, lines.x)
     active, reactive = cp.multiply(2.0 * lines.r, branches.P), cp.multiply(2.0 * lines.x, branches.Q)
     end = pick(lines.end, branches.piece.size) @ branches.w
-    agent.subject_to(start - end == active + reactive - branches.drop, name="voltage drop")
+    agent.subject_to(
+        start - end == active + reactive - branches.drop, name="voltage drop", rows=branches.piece.line_names
+    )
     # P^2 + Q^2 <= (k u) (l / k) with both factors about as large as the power, which solvers need
     k = np.clip(branches.reach, 1e-3, 10.0)
-    u, l = cp.multiply(k, start), cp.multiply(1.0 / (k * size**2), branches.drop)
-    agent.subject_to(cp.SOC(u + l, cp.vstack([2.0 * branches.P, 2.0 * branches.Q, u - l]), axis=0), name="powers and currents")
+    u, i = cp.multiply(k, start), cp.multiply(1.0 / (k * size**2), branches.drop)
+    cone = cp.SOC(u + i, cp.vstack([2.0 * branches.P, 2.0 * branches.Q, u - i]), axis=0)
+    agent.subject_to(cone, name="powers and currents", rows=branches.piece.line_names)
 
 
-def _limits(agent: Agent, branches: _Branches) -> None:
+def _limits(net: Network, agent: Agent, branches: _Branches) -> None:
     """|S| <= rate at both ends, and the limits of angle differences below a right angle."""
-    lines = branches.piece.lines
+    lines, turn = branches.piece.lines, np.exp(1j * branches.piece.lines.shift)
     for name, rate, (p, q) in zip(("start", "end"), (lines.rate_start, lines.rate_end), branches.sent, strict=True):
         line = np.flatnonzero(np.isfinite(rate))
         if line.size:
             cone = cp.SOC(cp.Constant(rate[line]), cp.vstack([p[line], q[line]]), axis=0)
-            agent.subject_to(cone, name=f"thermal limit at {name}")
-    real = branches.at_start - cp.multiply(lines.r, branches.P) - cp.multiply(lines.x, branches.Q)
-    imaginary = cp.multiply(lines.x, branches.P) - cp.multiply(lines.r, branches.Q)
+            agent.subject_to(cone, name=f"thermal limit at {name}", rows=_names(branches.piece, line))
+    # v_start conj(v_end) / tap, before and behind the phase shifter
+    behind = branches.at_start - cp.multiply(lines.r, branches.P) - cp.multiply(lines.x, branches.Q)
+    across = cp.multiply(lines.x, branches.P) - cp.multiply(lines.r, branches.Q)
+    real = cp.multiply(turn.real, behind) - cp.multiply(turn.imag, across)
+    imaginary = cp.multiply(turn.imag, behind) + cp.multiply(turn.real, across)
     for name, sign, limit in (
-        ("upper angle limit", 1.0, lines.angle_max - lines.shift),
-        ("lower angle limit", -1.0, lines.angle_min - lines.shift),
+        ("upper angle limit", 1.0, lines.angle_max),
+        ("lower angle limit", -1.0, lines.angle_min),
     ):
         line = np.flatnonzero(np.abs(limit) < np.pi / 2)
         if line.size:
             slope = sign * np.tan(limit[line])
-            agent.subject_to(sign * imaginary[line] <= cp.multiply(slope, real[line]), name=name)
+            names = _names(branches.piece, line)
+            agent.subject_to(sign * imaginary[line] <= cp.multiply(slope, real[line]), name=name, rows=names)
+    narrow = np.flatnonzero(np.maximum(np.abs(lines.angle_min), np.abs(lines.angle_max)) < NARROW)
+    if narrow.size:
+        ends = net.branches.start[lines.branch[narrow]], net.branches.end[lines.branch[narrow]]
+        names, tap = _names(branches.piece, narrow), lines.tap[narrow]
+        first, second = (pick(side[narrow], branches.piece.size) @ branches.w for side in (lines.start, lines.end))
+        for on_c, on_s, on_first, on_second, least in lifted_cuts(
+            net, *ends, lines.angle_min[narrow], lines.angle_max[narrow]
+        ):
+            left = cp.multiply(tap * on_c, real[narrow]) + cp.multiply(tap * on_s, imaginary[narrow])
+            right = least - cp.multiply(on_first, first) - cp.multiply(on_second, second)
+            agent.subject_to(left >= right, name="lifted cut", rows=names)
+
+
+def _names(piece: Piece, line: Indices) -> list[str]:
+    return [piece.line_names[k] for k in line]
 
 
 def _agree(model: Model, agents: Sequence[Agent], pieces: Sequence[Piece]) -> nx.Graph[str]:

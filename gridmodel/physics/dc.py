@@ -21,7 +21,7 @@ from gridmodel.physics.formulation import AbstractFormulation, Wanted
 from gridmodel.physics.generation import active_output
 from gridmodel.physics.layout import Layout
 from gridmodel.physics.lines import DcLines, angle_reach, dc_lines
-from gridmodel.physics.pieces import bus_names, pick
+from gridmodel.physics.pieces import bus_names, check_load_scale, pick
 
 __all__ = ["DC", "dc_model"]
 
@@ -110,10 +110,7 @@ def dc_model(
     """
     if boundary not in _BOUNDARIES:
         raise ModelError(f"boundary={boundary!r} is not known; available: {', '.join(_BOUNDARIES)}.")
-    if not 0 <= load_scale < np.inf:
-        raise ModelError(
-            f"load_scale={load_scale!r}: expected a finite number of at least 0; 1 is the load of the file."
-        )
+    check_load_scale(load_scale)
     lines = dc_lines(net, susceptance)
     area = np.empty(net.buses.number.size, dtype=np.intp)
     for k, own in enumerate(areas.values()):

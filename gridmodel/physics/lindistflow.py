@@ -93,18 +93,20 @@ def _declare(net: Network, agent: Agent, piece: Piece) -> None:
         outputs = [at @ active_output(net, agent, piece.generators), at @ reactive_output(net, agent, piece.generators)]
     loads = (piece.p_load, piece.q_load)
     for name, output, gone, load in zip(("balance", "reactive balance"), outputs, out, loads, strict=True):
-        agent.subject_to(output - gone == load, name=name)
+        agent.subject_to(output - gone == load, name=name, rows=piece.bus_names)
     if not lines.branch.size:
         return
     P, Q = (part[0] if len(part) == 1 else cp.hstack(part) for part in flows)
     r, x = lines.r / piece.base_mva, lines.x / piece.base_mva
     fall = pick(lines.start, piece.size, 1.0 / lines.tap**2) - pick(lines.end, piece.size)
-    agent.subject_to(csr_array(fall) @ w == 2.0 * (cp.multiply(r, P) + cp.multiply(x, Q)), name="voltage drop")
+    agent.subject_to(
+        csr_array(fall) @ w == 2.0 * (cp.multiply(r, P) + cp.multiply(x, Q)), name="voltage drop", rows=piece.line_names
+    )
     rate = piece.base_mva * np.minimum(lines.rate_start, lines.rate_end)
     rated = np.flatnonzero(np.isfinite(rate))
     if rated.size:
         cone = cp.SOC(cp.Constant(rate[rated]), cp.vstack([P[rated], Q[rated]]), axis=0)
-        agent.subject_to(cone, name="thermal limit")
+        agent.subject_to(cone, name="thermal limit", rows=[piece.line_names[k] for k in rated])
     _angle_limits(agent, piece, cp.multiply(x, P) - cp.multiply(r, Q))
 
 
@@ -139,7 +141,8 @@ def _angle_limits(agent: Agent, piece: Piece, across: cp.Expression) -> None:
         line = np.flatnonzero(np.isfinite(limit))
         if line.size:
             reach = sign * share[line] * (limit[line] - lines.shift[line])
-            agent.subject_to(sign * across[line] <= reach, name=name)
+            names = [piece.line_names[k] for k in line]
+            agent.subject_to(sign * across[line] <= reach, name=name, rows=names)
 
 
 def _agree(model: Model, agents: Sequence[Agent], pieces: Sequence[Piece]) -> nx.Graph[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from scipy.sparse import csr_array
 from gridmodel.errors import ModelError
 from gridmodel.grid.network import Network
 
-__all__ = ["Lines", "Neighbour", "Piece", "bus_names", "cut", "line_names", "pick"]
+__all__ = ["Lines", "Neighbour", "Piece", "bus_names", "check_load_scale", "cut", "line_names", "pick"]
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -142,15 +143,23 @@ def cut(net: Network, areas: Mapping[str, Indices], ties: str, load_scale: float
     """
     if ties not in _TIES:
         raise ModelError(f"ties={ties!r} is not known; available: {', '.join(_TIES)}.")
-    if not 0 <= load_scale < np.inf:
-        raise ModelError(
-            f"load_scale={load_scale!r}: expected a finite number of at least 0; 1 is the load of the file."
-        )
+    check_load_scale(load_scale)
     area = np.empty(net.buses.number.size, dtype=np.intp)
     place = np.empty(net.buses.number.size, dtype=np.intp)
     for k, own in enumerate(areas.values()):
         area[own], place[own] = k, np.arange(own.size)
     return [_piece(net, name, own, area, place, k, ties, load_scale) for k, (name, own) in enumerate(areas.items())]
+
+
+def check_load_scale(load_scale: float) -> None:
+    """
+    Raises:
+        ModelError: not a finite number >= 0.
+    """
+    if not isinstance(load_scale, Real) or not 0 <= load_scale < np.inf:
+        raise ModelError(
+            f"load_scale={load_scale!r}: expected a finite number of at least 0; 1 is the load of the file."
+        )
 
 
 def pick(columns: Indices, size: int, factors: Floats | float = 1.0) -> csr_array:

@@ -15,7 +15,9 @@ from gridmodel.physics.flows import Flows, balances
 from gridmodel.physics.generation import active_output, reactive_output
 from gridmodel.physics.pieces import Piece, pick
 
-__all__ = ["Products", "Window", "cones", "declare", "pair_keys", "window"]
+__all__ = ["NARROW", "Products", "Window", "cones", "declare", "lifted_cuts", "pair_keys", "window"]
+
+NARROW = np.radians(25)  # wider limits hardly ever make these bind, and rows cost time
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -91,7 +93,8 @@ def declare(net: Network, agent: Agent, view: Window) -> Products:
 
     Variables: ``w`` of the own buses and ``tie_w`` of the others, ``c`` and ``s`` of the pairs, in pu^2; ``p`` in MW
     and ``q`` in MVAr of the generators. Limits: ``balance`` (MW), ``reactive balance`` (MVAr), |S| <= rate at both
-    ends of a line, and  tan(angle_min) c <= s <= tan(angle_max) c  where the angle's limits are below a right angle.
+    ends of a line, and  tan(angle_min) c <= s <= tan(angle_max) c  where the angle's limits are below a right angle;
+    where they are below 25 degrees, also the ``lifted_cuts``.
     """
     piece = view.piece
     low, high = net.buses.v_min[view.bus], net.buses.v_max[view.bus]
@@ -116,7 +119,7 @@ def declare(net: Network, agent: Agent, view: Window) -> Products:
     balances(agent, flows, p, q)
     products = Products(view, w, cross, flows)
     _thermal_limits(agent, products)
-    _angle_limits(agent, products)
+    _angle_limits(net, agent, products)
     return products
 
 
@@ -138,26 +141,69 @@ def cones(products: Products, pairs: Indices) -> cp.Constraint:
 
 def _thermal_limits(agent: Agent, products: Products) -> None:
     """|S| <= rate in pu at every end of a line that has a rating."""
-    lines = products.flows.piece.lines
+    piece, lines = products.flows.piece, products.flows.piece.lines
     ends = (("start", lines.rate_start, products.flows.at_start), ("end", lines.rate_end, products.flows.at_end))
     for name, rate, power in ends:
         line = np.flatnonzero(np.isfinite(rate))
         if line.size:
             cone = cp.SOC(cp.Constant(rate[line]), cp.vstack(power(line)), axis=0)
-            agent.subject_to(cone, name=f"thermal limit at {name}")
+            names = [piece.line_names[k] for k in line]
+            agent.subject_to(cone, name=f"thermal limit at {name}", rows=names)
 
 
-def _angle_limits(agent: Agent, products: Products) -> None:
-    """The tightest limits of the angle over every pair; the angle of a pair runs from first to second."""
+def _angle_limits(net: Network, agent: Agent, products: Products) -> None:
+    """The tightest limits of the angle over every pair; the angle of a pair runs from first to second.
+
+    Narrow ones also give ``lifted_cuts``.
+    """
     view, lines = products.window, products.window.piece.lines
     low, high = np.full(view.key.size, -np.inf), np.full(view.key.size, np.inf)
     forward = view.turn > 0
     np.maximum.at(low, view.pair, np.where(forward, lines.angle_min, -lines.angle_max))
     np.minimum.at(high, view.pair, np.where(forward, lines.angle_max, -lines.angle_min))
+    # lines in parallel share a pair; the last one speaks for all
+    line = dict(zip(view.pair.tolist(), range(view.pair.size), strict=True))
     for name, sign, limit in (("upper angle limit", 1.0, high), ("lower angle limit", -1.0, low)):
         pair = np.flatnonzero(np.abs(limit) < np.pi / 2)
         if pair.size:
             c, s = products.c_and_s
             on_s = pick(pair, view.key.size, sign)
             on_c = pick(pair, view.key.size, sign * np.tan(limit[pair]))
-            agent.subject_to(on_s @ s - on_c @ c <= 0.0, name=name)
+            names = [view.piece.line_names[line[int(k)]] for k in pair]
+            agent.subject_to(on_s @ s - on_c @ c <= 0.0, name=name, rows=names)
+    narrow = np.flatnonzero(np.maximum(np.abs(low), np.abs(high)) < NARROW)
+    if narrow.size:
+        c, s = products.c_and_s
+        i, j = view.first[narrow], view.second[narrow]
+        names = [view.piece.line_names[line[int(k)]] for k in narrow]
+        count, size = view.bus.size, view.key.size
+        for by_c, by_s, by_i, by_j, least in lifted_cuts(net, view.bus[i], view.bus[j], low[narrow], high[narrow]):
+            crossed = pick(narrow, size, by_c) @ c + pick(narrow, size, by_s) @ s
+            own = csr_array(pick(i, count, by_i) + pick(j, count, by_j)) @ products.w
+            agent.subject_to(crossed + own >= least, name="lifted cut", rows=names)
+
+
+def lifted_cuts(
+    net: Network, i: Indices, j: Indices, low: Floats, high: Floats
+) -> list[tuple[Floats, Floats, Floats, Floats, Floats]]:
+    """Two linear inequalities a pair that hold where the angle of v_i conj(v_j) = c + js lies in [low, high].
+
+    s_i s_j (cos(phi) c + sin(phi) s) - b_j cos(d) s_j w_i - b_i cos(d) s_i w_j >= +-b_i b_j cos(d) (l_i l_j - u_i u_j)
+
+    with |v| in [l, u], s = l + u, phi the middle of the angles, d half their width, and b = u (plus) or l (minus).
+    Relaxations do not imply them.
+
+    Args:
+        low, high: rad, less than a right angle.
+
+    Returns: for each the factors of c, s, w_i and w_j, and the right side, shape of ``i``.
+    Source: Coffrin, Hijazi, Van Hentenryck (2017), eq. 15-16.
+    """
+    (l_i, u_i), (l_j, u_j) = ((net.buses.v_min[k], net.buses.v_max[k]) for k in (i, j))
+    s_i, s_j = l_i + u_i, l_j + u_j
+    middle, narrow = (high + low) / 2, np.cos((high - low) / 2)
+    on_c, on_s, rest = s_i * s_j * np.cos(middle), s_i * s_j * np.sin(middle), l_i * l_j - u_i * u_j
+    return [
+        (on_c, on_s, -b_j * narrow * s_j, -b_i * narrow * s_i, sign * b_i * b_j * narrow * rest)
+        for sign, b_i, b_j in ((1.0, u_i, u_j), (-1.0, l_i, l_j))
+    ]

@@ -20,6 +20,9 @@ Complex = NDArray[np.complex128]
 Indices = NDArray[np.intp]
 
 
+_ROUNDING = 1e-6
+
+
 @dataclass(frozen=True)
 class Relaxation:
     """How exact a relaxation came out.
@@ -59,7 +62,8 @@ class Relaxation:
             start = "not exact: the blocks have rank one, but their angles do not close around loops"
         start += f", the recovered voltages miss the powers by {self.mismatch:.1e} pu"
         if self.gap is not None:
-            return f"{start}; gap to a feasible point {100 * self.gap:.3g} %"
+            shown = 0.0 if -_ROUNDING < self.gap < 0 else self.gap
+            return f"{start}; gap to a feasible point {100 * shown:.3g} %"
         if self.violation is None:
             return f"{start}; no gap: the load flow from there does not converge"
         return f"{start}; no gap: the load flow from there violates limits by {self.violation:.1e}"
@@ -90,13 +94,12 @@ def relaxation(result: Result, net: Network, tolerance: float = 1e-4, feasible_c
     ratio, away = rank_ratio(found, blocks), float(miss.max())
     cost: float | None = None
     violation: float | None = None
-    known: list[float] = [] if feasible_cost is None else [feasible_cost]
+    known: list[float] = [] if feasible_cost is None or not np.isfinite(feasible_cost) else [feasible_cost]
     if flow.converged:
         p, beyond = _generation(net, found, flow)
         cost, violation = net.costs.total(p), max(beyond, _limits(net, flow.v))
         known += [cost] if violation <= tolerance else []
-    best: float = min(known, default=0.0)
-    gap = (best - result.value) / abs(best) if best else None
+    gap = (min(known) - result.value) / (abs(min(known)) or 1.0) if known else None
     v_flow = flow.v if flow.converged else None
     return Relaxation(formulation, result.value, ratio, away, v_flow, cost, violation, gap, tolerance)
 

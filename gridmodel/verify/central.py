@@ -11,13 +11,15 @@ import numpy as np
 from gridmodel.errors import CurvatureError
 from gridmodel.language.model import Model
 from gridmodel.language.values import without_values
-from gridmodel.verify.culprit import find_culprit
+from gridmodel.verify.culprit import find_culprit, has_answer
 from gridmodel.verify.ladder import solve_program, total_cost
 from gridmodel.verify.nonlinear import is_convex, solve_nonlinear
-from gridmodel.verify.optimum import Central, check_data, pieces, read_answer
+from gridmodel.verify.optimum import Central, check_data, pieces, read_answer, violation
 
 __all__ = ["Central", "central_program", "solve_central"]
 
+_LOOSE = 1e-4
+_SMALL = 1e-3  # what is smaller may be rounding of zero
 _SMOOTH = (
     "A smooth model that need not be convex (products of variables, cvxpy.nlp.sin, ...) is gm.Model(..., convex=False)."
 )
@@ -49,9 +51,10 @@ def _stationary(model: Model, tolerance: float) -> Central:
     if found.status != "infeasible" or model.relaxation is None:
         return found
     relaxed = solve_central(model.relaxation(), tolerance)
-    if relaxed.status != "infeasible":
-        return found
-    return replace(found, culprit=f"a convex relaxation proves it: {relaxed.culprit}")
+    told = relaxed.culprit
+    if relaxed.status != "infeasible":  # a tighter one may know more
+        told = None if model.diagnosis is None else model.diagnosis(has_answer)
+    return found if told is None else replace(found, culprit=f"a convex relaxation proves it: {told}")
 
 
 def _solved(model: Model, tolerance: float) -> Central:
@@ -65,7 +68,12 @@ def _solved(model: Model, tolerance: float) -> Central:
         value = {"infeasible": np.inf, "unbounded": -np.inf}.get(status, np.nan)
         culprit = None if status == "failed" else find_culprit(model, status)
         return Central(status, solver, value, {}, {}, {}, time.perf_counter() - start, culprit)
-    return read_answer(model, status, solver, float(problem.value), time.perf_counter() - start)
+    found = read_answer(model, status, solver, float(problem.value), time.perf_counter() - start)
+    # Solvers measure feasibility against the largest numbers of the whole program, a user against those of a limit.
+    if max(found.coupling_residual, found.local_residual) <= _LOOSE:
+        return found
+    loose = violation(problem.constraints, _SMALL) > _LOOSE
+    return replace(found, status="optimal_inaccurate") if loose else found
 
 
 def central_program(model: Model) -> cp.Problem:

@@ -15,7 +15,7 @@ from gridmodel.language.values import without_values
 from gridmodel.verify.elastic import Relaxed, relax
 from gridmodel.verify.ladder import solve_program, total_cost
 
-__all__ = ["find_culprit"]
+__all__ = ["find_culprit", "has_answer"]
 
 _FEW = 40
 """Up to so many constraints are tried out one by one."""
@@ -30,8 +30,17 @@ def find_culprit(model: Model, status: str) -> str | None:
     with without_values(v for party in model.agents for v in party.variables.values()):
         if status == "unbounded":
             return _unbounded(model)
+        if model.diagnosis is not None and (told := model.diagnosis(has_answer)) is not None:
+            return told
         guilty = _first_infeasible(model.agents)
         return _couplings(model) if guilty is None else _agent(guilty)
+
+
+def has_answer(model: Model) -> bool:
+    """Solves a convex model by its agents' costs and limits; the values are then in its variables."""
+    costs = [cost for party in model.agents for cost in party.costs]
+    problem = cp.Problem(cp.Minimize(total_cost(costs)), _limits(model.agents))
+    return solve_program(problem).status in ("optimal", "optimal_inaccurate")
 
 
 def _holds(constraints: Sequence[cp.Constraint]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,7 +30,9 @@ _PROVEN = frozenset({"PrimalInfeasible", "DualInfeasible"})
 # Measured on optimal power flow: without Clarabel's own scaling nearly all programs are solved to 1e-8; where one is
 # not, another size of the objective or more scaling helps, and none of them is right for all.
 _RUNGS = (Rung(100.0, False, 1e-7), Rung(1000.0, False, 1e-7), Rung(300.0, False), Rung(30.0, True), Rung(3.0, True))
+_FINE = Rung(100.0, True, 1e-11)  # regularization else shows where admittances are large
 _ACCEPTED = 1e-6
+_MISSED = 1e-5  # of the largest right side of an equation
 _LARGE = 5_000  # columns, from which on one answer to _ACCEPTED is enough
 
 
@@ -62,15 +64,16 @@ def solve_program(problem: cp.Problem, tolerance: float = 1e-8) -> Outcome:
     scaled = None if problem.is_qp() else _solve_scaled(problem, tolerance)
     if scaled is not None and scaled.status == "optimal":
         return scaled
-    plain = _solve_plain(problem, tolerance)
-    # That there is no optimum is better proven in the user's own units, where that can be done.
-    return scaled if scaled is not None and plain.status in ("failed", "optimal_inaccurate") else plain
+    if scaled is None:
+        return _solve_plain(problem, _ladder(problem, tolerance))
+    # That there is no optimum is better proven in the user's own units, where that can be done at once.
+    plain = _solve_plain(problem, _ladder(problem, tolerance)[:1])
+    return scaled if plain.status in ("failed", "optimal_inaccurate") else plain
 
 
-def _solve_plain(problem: cp.Problem, tolerance: float) -> Outcome:
+def _solve_plain(problem: cp.Problem, ladder: Sequence[_Try]) -> Outcome:
     """The program as it stands, by one solver after the other."""
     unsure: tuple[_Try, str] | None = None
-    ladder = _ladder(problem, tolerance)
     for attempt in ladder:
         status = _run(problem, attempt)
         if status in _CLEAN:
@@ -109,19 +112,30 @@ def _climb(program: ConicProgram, tolerance: float, costly: bool) -> Found | Non
     accepted = max(tolerance, _ACCEPTED)
     close: Found | None = None
     size = program.size
-    for rung in _RUNGS:
+    rungs = list(_RUNGS)
+    while rungs:
+        rung = rungs.pop(0)
         found = program.solve(rung, size, tolerance, accepted)
-        if found.status in _PROVEN or (found.status == "Solved" and found.within(10.0 * tolerance)):
+        fits = found.missed <= _MISSED
+        if found.status in _PROVEN or (found.status == "Solved" and fits and found.within(10.0 * tolerance)):
             return found
-        if found.status in ("Solved", "AlmostSolved"):
-            if found.within(accepted):
-                close = found if close is None or found.gap < close.gap else close
-                # Such a program seldom gets sharper by another rung, and each costs as much as the first.
-                if costly:
-                    break
-            else:  # terms of the cost cancel: what is left is the size that counts
-                size = max(1.0, abs(found.obj_val))
+        if found.status not in ("Solved", "AlmostSolved"):
+            continue
+        if found.within(accepted):
+            close = found if close is None or _worth(found) < _worth(close) else close
+            if not fits and rung is not _FINE:
+                rungs = [_FINE] if costly else [_FINE, *(r for r in rungs if r is not _FINE)]
+            # Such a program seldom gets sharper by another rung, and each costs as much as the first.
+            elif costly:
+                break
+        else:  # terms of the cost cancel: what is left is the size that counts
+            size = max(1.0, abs(found.obj_val))
     return close
+
+
+def _worth(found: Found) -> tuple[float, float]:
+    """Less is better: an equation that is missed counts more than a gap."""
+    return max(found.missed, _MISSED), found.gap
 
 
 def total_cost(costs: Iterable[Cost]) -> cp.Expression:

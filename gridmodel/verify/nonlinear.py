@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import cvxpy as cp
@@ -13,16 +14,18 @@ from cvxpy.constraints.zero import Zero
 from numpy.typing import NDArray
 
 from gridmodel.errors import CurvatureError
+from gridmodel.ipopt import solve_ipopt
 from gridmodel.language.model import Model
 from gridmodel.language.values import without_values
 from gridmodel.passes.pyomo_model import PyomoModel, to_pyomo
-from gridmodel.ipopt import solve_ipopt
 from gridmodel.verify.ladder import total_cost
-from gridmodel.verify.optimum import Central, check_data, pieces, read_answer
+from gridmodel.verify.optimum import Central, check_data, pieces, read_answer, violation
 
 __all__ = ["is_convex", "solve_nonlinear"]
 
 Objects = NDArray[np.object_]
+_BROKEN = 1e-6
+_SHOWN = 3
 _PRICED = (Equality, Inequality, NonNeg, NonPos, Zero)
 
 
@@ -54,9 +57,10 @@ def solve_nonlinear(model: Model, tolerance: float = 1e-8) -> Central:
         return _failed("infeasible", "presolve", start, f"{program.impossible}.")
     ending = solve_ipopt(program.program, tolerance)
     if ending.status == "infeasible":
-        seen = ending.solver == "presolve"
+        if ending.solver == "presolve":
+            return _failed(ending.status, ending.solver, start, ending.message)
         told = "locally infeasible: no point that fulfils all limits was found near the start; another start may have"
-        return _failed(ending.status, ending.solver, start, ending.message if seen else f"{told} one.")
+        return _failed(ending.status, ending.solver, start, f"{told} one{_worst(model, program)}")
     if ending.status != "stationary":
         stopped = f"Ipopt stopped with {ending.message}" if ending.status == "failed" else None
         return _failed(ending.status, ending.solver, start, stopped)
@@ -64,7 +68,8 @@ def solve_nonlinear(model: Model, tolerance: float = 1e-8) -> Central:
         _bring_back(model, program)
         costs = [cost for party in model.agents for cost in party.costs] + model.costs
         value = float(np.sum(total_cost(costs).value))
-        return read_answer(model, ending.status, ending.solver, value, time.perf_counter() - start)
+        answer = read_answer(model, ending.status, ending.solver, value, time.perf_counter() - start)
+        return replace(answer, slope=ending.slope)
 
 
 def _check(model: Model) -> None:
@@ -85,6 +90,27 @@ def _check(model: Model) -> None:
 def _failed(status: str, solver: str, start: float, culprit: str | None) -> Central:
     value = {"infeasible": np.inf, "unbounded": -np.inf}.get(status, np.nan)
     return Central(status, solver, value, {}, {}, {}, time.perf_counter() - start, culprit)
+
+
+def _worst(model: Model, program: PyomoModel) -> str:
+    """Which named limits are violated most, over the size of what stands in them, where the search ended."""
+    with without_values(v for party in model.agents for v in party.variables.values()):
+        for party in model.agents:
+            for variable in party.variables.values():
+                variable.save_value(_filled(program.variables[variable.id], lambda one: one.value))
+        limits = [(violation([limit.constraint]), limit) for party in model.agents for limit in party.limits]
+        away, limit = max(limits, key=lambda one: one[0], default=(0.0, None))
+        if limit is None or away < _BROKEN:
+            ties = [
+                (violation([one.constraint]), f"; where the search ended, {one} is missed") for one in model.couplings
+            ]
+            away, text = max(ties, default=(0.0, ""))
+            return text if away >= _BROKEN else ""
+        residual = np.abs(np.broadcast_to(limit.constraint.residual, limit.constraint.shape)).ravel(order="F")
+        order = np.argsort(-residual, kind="stable")[:_SHOWN]
+        rows = [limit.rows[k] for k in order if residual[k] > 0.1 * residual.max()] if limit.rows else []
+        at = f" of {', '.join(rows)}" if rows else ""
+        return f"; where the search ended, {limit.name or limit}{at} is missed by {residual.max():.4g}"
 
 
 def _bring_back(model: Model, program: PyomoModel) -> None:

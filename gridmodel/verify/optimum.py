@@ -32,6 +32,7 @@ class Central:
         the side without variables; cones have none. dual: the same keys, in cvxpy's sign and form.
     coupling_residual, local_residual: largest violation of couplings and of limits, over the size of their sides.
     seconds: wall time. culprit: a sentence on what makes the model infeasible or unbounded, where it was found.
+    slope: of a stationary point, the largest entry of the Lagrangian's gradient over that of the cost; NaN elsewhere.
     """
 
     status: str
@@ -44,6 +45,7 @@ class Central:
     culprit: str | None = None
     coupling_residual: float = np.inf
     local_residual: float = np.inf
+    slope: float = np.nan
 
     @property
     def solved(self) -> bool:
@@ -62,14 +64,14 @@ def read_answer(model: Model, status: str, solver: str, value: float, seconds: f
     )  # fmt: skip
 
 
-def violation(constraints: list[cp.Constraint]) -> float:
-    """The largest violation, each over the size of what stands in the constraint."""
+def violation(constraints: list[cp.Constraint], least: float = 1e-12) -> float:
+    """The largest violation, each over the size of what stands in the constraint, or ``least`` where that is less."""
     worst = 0.0
     for constraint in constraints:
         sides = [_size(arg) for arg in constraint.args]
         with np.errstate(divide="ignore", invalid="ignore"):  # cvxpy divides by the length of a cone's zero vector
             away = float(np.max(np.abs(constraint.residual), initial=0.0))
-        worst = max(worst, away / max([*sides, 1e-12]))
+        worst = max(worst, away / max([*sides, least]))
     return worst
 
 

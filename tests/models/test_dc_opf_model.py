@@ -175,7 +175,9 @@ def test_taps_shifts_and_quadratic_costs_in_closed_form(
         ("20\t7;", "11\t7;"),
     )
     net = read_network(write(tmp_path, text))
-    result = central(opf(net, "dc", areas, susceptance=susceptance, boundary=boundary, load_scale=1.2), solver=cp.CLARABEL)
+    result = central(
+        opf(net, "dc", areas, susceptance=susceptance, boundary=boundary, load_scale=1.2), solver=cp.CLARABEL
+    )
     demand = np.array([0, 60, 120 + 2])
     lam = (demand.sum() + 10 / 0.02 + 11 / 0.04) / (1 / 0.02 + 1 / 0.04)
     p = np.array([(lam - 10) / 0.02, (lam - 11) / 0.04])

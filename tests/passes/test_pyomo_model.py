@@ -13,8 +13,8 @@ from cvxpy.nlp import asinh, atanh, cos, sin, sinh, tan, tanh
 
 import gridmodel as gm
 from gridmodel.errors import CurvatureError
-from gridmodel.passes.pyomo_model import to_pyomo
 from gridmodel.ipopt import solve_ipopt
+from gridmodel.passes.pyomo_model import to_pyomo
 
 WIDE = np.arange(12.0).reshape(3, 4) / 7 - 0.5
 SPARSE = sp.csr_array(np.array([[0.0, 2.0, 0.0, -1.0], [0.0, 0.0, 0.0, 0.0]]))

@@ -11,7 +11,7 @@ from gridmodel_solvers.oracles.ranges import column_ranges
 
 
 def _model() -> gm.Model:
-    """A fixed column with a tiny factor in an equation with large ones: the equation alone would give it a huge range."""
+    """A fixed column with a tiny factor among large ones: the equation alone would give it a huge range."""
     model = gm.Model("fixed")
     for name, target in (("a", 3.0), ("b", 5.0)):
         agent = model.agent(name)
