@@ -10,6 +10,7 @@ from gridmodel.errors import ModelError, NotApplicableError
 from gridmodel.ir.claim import Reveal
 from gridmodel.ir.properties import Properties, Traffic, Verdict
 from gridmodel.ir.separable import Separable
+from gridmodel.ir.smooth import SmoothProblem
 from gridmodel.runtime.agreed import all_agreements
 from gridmodel.runtime.channel import Channel
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
@@ -19,7 +20,7 @@ from gridmodel_solvers.exchange import Exchange
 __all__ = ["ADMM"]
 
 Form = Literal["auto", "fused", "exchange", "consensus", "edge"]
-_MEMORY = {"exchange": 10, "consensus": 10, "edge": 20}
+_MEMORY = {"exchange": 10, "consensus": 10, "edge": 30}
 _FORMS: tuple[Form, ...] = ("auto", "fused", "exchange", "consensus", "edge")
 
 
@@ -37,18 +38,21 @@ class ADMM(AbstractAlgorithm):
     """ADMM on the coupling rows.
 
     form: "fused" sweeps over all blocks at once (quadratic blocks), "exchange" lets agents solve their own problem and
-        a coordinator add up, "consensus" takes means of agreed variables, "edge" needs no coordinator;
+        a coordinator add up, "consensus" takes means of agreed variables, "edge" needs no coordinator: neighbours
+        agree in a metric of their own, and add up what acceleration needs along a spanning tree;
         "auto" takes the first that the model permits.
-    rho: penalty; None finds one. relaxation: in (0, 2); None takes 1.8 in the fused form and 1.6 in the others.
-    memory: Anderson steps remembered, 0 for none; None takes 20 for the edge form and 10 for the others.
-    oracle: "auto", or the kind of local solver: "closed", "batched", "osqp", "clarabel". The sweep has no use for rho,
-        memory and oracle: with one of them "auto" leaves it out.
+    rho: penalty; None finds one. relaxation: in (0, 2); None takes 1.8 in the fused form, 1 for quadratic agents in the
+        edge form and 1.6 else.
+    memory: Anderson steps remembered, 0 for none; None takes 30 for the edge form and 10 for the others.
+    oracle: "auto", or the kind of local solver: "closed", "group", "batched", "osqp", "clarabel". The sweep has no use
+        for rho, memory and oracle: with one of them "auto" leaves it out.
 
     Source: Boyd et al. (2011), Distributed Optimization and Statistical Learning via ADMM.
     """
 
     name: ClassVar[str] = "admm"
     rank: ClassVar[int] = 0
+    smooth: ClassVar[bool] = True
     reveals: ClassVar[tuple[Reveal, ...]] = (Reveal("what it offers to its coupling rows", "coordinator"),)
 
     rho: float | None = None
@@ -59,7 +63,9 @@ class ADMM(AbstractAlgorithm):
 
     def __post_init__(self) -> None:
         if self.form == "edge":
-            object.__setattr__(self, "reveals", (Reveal("what it offers to the rows of two", "neighbours"),))
+            offers = "what it offers to the rows of two, and how far it yields there"
+            object.__setattr__(self, "reveals", (Reveal(offers, "neighbours"),))
+            object.__setattr__(self, "every_round", True)
         if self.form not in _FORMS:
             raise ModelError(f"form={self.form!r} is no form of ADMM; use one of {', '.join(map(repr, _FORMS))}.")
         if self.rho is not None and not self.rho > 0:
@@ -129,13 +135,13 @@ class ADMM(AbstractAlgorithm):
                 )
         return CoordinatedADMM(self.rho, self.oracle).over(channel)
 
-    def traffic(self, problem: Separable) -> Traffic:
+    def traffic(self, problem: Separable | SmoothProblem) -> Traffic:
         """What one round of the form sends."""
-        return self._made(self._form_for(problem)).traffic(problem)
+        return self._chosen(problem).traffic(problem)
 
-    def init(self, problem: Separable, warm: Iterate | None, tolerance: float) -> _Running:
+    def init(self, problem: Separable | SmoothProblem, warm: Iterate | None, tolerance: float) -> _Running:
         """The first state; "auto" is settled by the matrices here where ``settled`` was not asked before."""
-        form = self._made(self._form_for(problem))
+        form = self._chosen(problem)
         return _Running(form, form.init(problem, warm, tolerance))
 
     def step(self, state: Any) -> _Running:
@@ -157,6 +163,14 @@ class ADMM(AbstractAlgorithm):
         refined: tuple[Iterate, int] | None = state.form.refine(state.state)
         return refined
 
+    def _chosen(self, problem: Separable | SmoothProblem) -> AbstractAlgorithm:
+        if isinstance(problem, SmoothProblem):
+            from gridmodel_solvers.smooth_admm import SmoothADMM
+
+            memory = _MEMORY["edge"] if self.memory is None else self.memory
+            return SmoothADMM(self.rho, self.relaxation, memory, self.form == "edge")
+        return self._made(self._form_for(problem))
+
     def _form_for(self, problem: Separable) -> str:
         if self.form == "fused" and not problem.is_qp:
             stack = next(stack for stack in problem.stacks if stack.cones)
@@ -174,11 +188,10 @@ class ADMM(AbstractAlgorithm):
             from gridmodel_solvers.fused import Fused
 
             return Fused() if self.relaxation is None else Fused(relaxation=self.relaxation)
-        relaxation = 1.6 if self.relaxation is None else self.relaxation
         memory = self.memory if self.memory is not None else _MEMORY[form]
         if form == "consensus":
-            return Consensus(self.rho, relaxation, memory, self.oracle)
-        return Exchange(self.rho, relaxation, memory, form == "edge", self.oracle)
+            return Consensus(self.rho, self.relaxation or 1.6, memory, self.oracle)
+        return Exchange(self.rho, self.relaxation, memory, form == "edge", self.oracle)
 
     @property
     def _sweeps(self) -> bool:

@@ -12,6 +12,7 @@ __all__ = ["Anderson", "accelerate"]
 Floats = NDArray[np.float64]
 
 _SHORT = 1e-8
+_PATIENCE = 4
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Anderson:
     size: how many differences are kept. last: (v, g(v)) of the last round.
     changes: pairs (difference of g - v, difference of g) of successive rounds, oldest first.
     best: smallest |g - v| so far, and g there. jumped: whether the last point was an accelerated one.
-    pause: rounds still to go without acceleration. patience: how long the next pause is; bad jumps double it.
+    pause: rounds still to go without acceleration. patience: how long the next pause is; bad jumps double it; 0 for
+    none ever.
     """
 
     size: int
@@ -30,11 +32,11 @@ class Anderson:
     best: tuple[float, Floats] | None = None
     jumped: bool = False
     pause: int = 0
-    patience: int = 4
+    patience: int = _PATIENCE
 
     def forget(self) -> Anderson:
         """The same size with nothing in it, for a map that has changed."""
-        return Anderson(self.size)
+        return Anderson(self.size, patience=min(self.patience, _PATIENCE))
 
 
 def accelerate(memory: Anderson, v: Floats, g: Floats) -> tuple[Floats, Anderson]:

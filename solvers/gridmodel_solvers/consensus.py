@@ -20,6 +20,7 @@ from gridmodel.ir.stack import Stack
 from gridmodel.runtime.agreed import all_agreements
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
 from gridmodel.runtime.scale import Scale
+from gridmodel_solvers.anderson import Anderson
 from gridmodel_solvers.oracles.choose import accuracy_for
 from gridmodel_solvers.penalty import energies
 from gridmodel_solvers.splitting import CouplingSet, SplittingState, advance, observe, setup, start
@@ -85,7 +86,7 @@ class Consensus(AbstractAlgorithm):
         dual = np.zeros(len(columns))
         if warm is not None:
             x, dual = warm.x, np.asarray(groups.matrix.T @ warm.mu)
-        return start(made, x, dual, warm, self.memory)
+        return start(made, x, dual, warm, Anderson(self.memory) if self.memory else None)
 
     def step(self, state: Any) -> SplittingState:
         """One round: local steps, then the means of the groups."""

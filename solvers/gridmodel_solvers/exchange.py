@@ -7,18 +7,22 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
 
 from gridmodel.errors import NotApplicableError
 from gridmodel.ir.properties import Properties, Traffic, Verdict
 from gridmodel.ir.separable import Couplings, Separable
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
 from gridmodel.runtime.scale import Scale
+from gridmodel_solvers.anderson import Anderson
+from gridmodel_solvers.metric import Metric
 from gridmodel_solvers.oracles.choose import accuracy_for
 from gridmodel_solvers.penalty import energies, slot_units
 from gridmodel_solvers.splitting import CouplingSet, SplittingState, advance, observe, setup, start
 
-__all__ = ["Exchange"]
+__all__ = ["CouplingRows", "Exchange", "edge_traffic", "row_sizes"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -33,9 +37,13 @@ class Exchange(AbstractAlgorithm):
     u = (sum_i v_i - proj[lower, upper](sum_i v_i)) / n,  mu = rho u,  n the participants of the row.
 
     rho: penalty in units of the row's own (cost over squared range); None starts at one and balances the residuals
-        during the first 100 rounds. relaxation: in (0, 2).
+        during the first 100 rounds.
+    relaxation: in (0, 2); None takes 1.6, and 1 for quadratic agents in the accelerated edge form.
     memory: Anderson steps remembered, 0 for none; their inner products are sums over the agents.
-    edge: the two ends of each row send each other v_i and compute u themselves; no coordinator, fixed penalties.
+    edge: the two ends of each row send each other v_i and compute u themselves, without a coordinator. Before the first
+        round they exchange how far they yield at their common equations, which become the unit of rho (``metric``).
+        The 2 memory + 5 sums over all agents that acceleration and balancing take in a round are formed along a
+        spanning tree of the pairs, up and down; without memory nothing is summed, and penalties stay.
     oracle: "auto", or the kind of local solver.
 
     Source: Boyd et al. (2011), section 7.3, over-relaxed as in section 3.4.3.
@@ -44,7 +52,7 @@ class Exchange(AbstractAlgorithm):
     name: ClassVar[str] = "exchange"
 
     rho: float | None = None
-    relaxation: float = 1.6
+    relaxation: float | None = None
     memory: int = 0
     edge: bool = False
     oracle: str = "auto"
@@ -67,8 +75,7 @@ class Exchange(AbstractAlgorithm):
         """Agent to coordinator and back; in the edge form, each end of a row to the other."""
         slots = sum(stack.rows.size for stack in problem.stacks)
         if self.edge:
-            pairs, numbers = _edges(problem)
-            return Traffic(2 * pairs, numbers + (problem.blocks * (2 * self.memory + 1) if self.memory else 0))
+            return edge_traffic([rows for stack in problem.stacks for rows in stack.rows], self.memory)
         reach = sum(stack.size for stack in problem.stacks if stack.slots)
         return Traffic(2 * reach, 2 * slots + (reach * (2 * self.memory + 1) if self.memory else 0))
 
@@ -85,18 +92,27 @@ class Exchange(AbstractAlgorithm):
                 f"form='edge' needs coupling rows of two agents; coupling {name!r} ties {problem.participants[row]} "
                 f"together. Use form='exchange', which adds them up at a coordinator."
             )
-        coupling = _Rows.of(problem)
+        x: Sequence[Floats] = [np.clip(np.zeros(s.q.shape), s.lower, s.upper) for s in problem.stacks]
+        x, mu = (x, np.zeros(problem.couplings.size)) if warm is None else (warm.x, warm.mu)
+        metric = Metric.of(problem) if self.edge else None
+        if metric is not None:
+            problem, mu = metric.turned(problem), metric.back.T @ mu
+        coupling = CouplingRows.of(problem, metric)
         unit, penalty, energy = row_sizes(problem)
+        if metric is not None:
+            penalty = np.where(metric.paired, 1.0, penalty)
         rho = (self.rho or 1.0) * penalty
         at = coupling.at
-        adaptive = self.rho is None and not self.edge
-        accuracy = accuracy_for(tolerance)
-        made = setup(
-            problem.stacks, coupling, rho[at], unit[at], energy, self.relaxation, adaptive, accuracy, self.oracle
-        )
-        x: Sequence[Floats] = [np.clip(np.zeros(s.q.shape), s.lower, s.upper) for s in problem.stacks]
-        x, mu = (x, np.zeros(len(rho))) if warm is None else (warm.x, warm.mu)
-        return start(made, x, mu[at], warm, self.memory)
+        # Without memory there are no sums over all agents, by which they could balance their residuals.
+        adaptive = self.rho is None and (not self.edge or self.memory > 0)
+        # Cones bend: there, steps beyond the projection help; accelerated linear pieces they rather disturb.
+        usual = 1.0 if self.edge and self.memory and problem.is_qp else 1.6
+        relaxation = usual if self.relaxation is None else self.relaxation
+        # An accuracy that acceleration may still look through.
+        accuracy = 1e-2 * accuracy_for(tolerance) if self.edge else accuracy_for(tolerance)
+        made = setup(problem.stacks, coupling, rho[at], unit[at], energy, relaxation, adaptive, accuracy, self.oracle)
+        patience = 0 if self.edge else 4
+        return start(made, x, mu[at], warm, Anderson(self.memory, patience=patience) if self.memory else None)
 
     def step(self, state: Any) -> SplittingState:
         """One round: local steps, then the rows' sums."""
@@ -109,18 +125,28 @@ class Exchange(AbstractAlgorithm):
 
 @final
 @dataclass(frozen=True)
-class _Rows(CouplingSet):
-    """{w: lower <= sum of a row's slots <= upper}; at: the row of each slot, count: slots of each row."""
+class CouplingRows(CouplingSet):
+    """{w: lower <= sum of a row's slots <= upper}; at: the row of each slot, count: slots of each row.
+
+    metric: in whose coordinates slots are, None for those of the given rows, to which multipliers always belong.
+    """
 
     at: Ints
     count: Floats
     couplings: Couplings
+    metric: Metric | None = None
 
     @classmethod
-    def of(cls, problem: Separable) -> _Rows:
-        at = np.concatenate([np.empty(0, dtype=np.intp), *(stack.rows.ravel() for stack in problem.stacks)])
-        count = np.bincount(at, minlength=problem.couplings.size)
-        return cls(at, np.maximum(count, 1).astype(float), problem.couplings)
+    def of(cls, problem: Separable, metric: Metric | None = None) -> CouplingRows:
+        """The rows of stacks."""
+        return cls.of_rows([rows for stack in problem.stacks for rows in stack.rows], problem.couplings, metric)
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[Ints], couplings: Couplings, metric: Metric | None) -> CouplingRows:
+        """The rows of blocks one after the other."""
+        at = np.concatenate([np.empty(0, dtype=np.intp), *rows])
+        count = np.bincount(at, minlength=couplings.size)
+        return cls(at, np.maximum(count, 1).astype(float), couplings, metric)
 
     def project(self, v: Floats) -> Floats:
         total = np.bincount(self.at, weights=v, minlength=len(self.count))
@@ -128,7 +154,8 @@ class _Rows(CouplingSet):
         return np.asarray(v - (excess / self.count)[self.at])
 
     def multipliers(self, dual: Floats) -> Floats:
-        return np.bincount(self.at, weights=dual, minlength=len(self.count)) / self.count
+        mu = np.bincount(self.at, weights=dual, minlength=len(self.count)) / self.count
+        return mu if self.metric is None else np.asarray(self.metric.T.T @ mu)
 
 
 def row_sizes(problem: Separable) -> tuple[Floats, Floats, float]:
@@ -152,14 +179,22 @@ def row_sizes(problem: Separable) -> tuple[Floats, Floats, float]:
     return np.sqrt(squares), cost / squares, largest
 
 
-def _edges(problem: Separable) -> tuple[int, int]:
-    """Pairs of blocks that share rows, and numbers that their ends send each other in a round."""
+def edge_traffic(rows: Sequence[Ints], memory: int) -> Traffic:
+    """What ends of rows of two send each other in a round, and what sums over all blocks take along a spanning tree.
+
+    Args:
+        rows: coupling rows of each block.
+        memory: of the acceleration; 2 ``memory`` + 5 sums go up and down the tree, none where it is 0.
+    """
     ends: dict[int, list[int]] = {}
-    block = 0
-    for stack in problem.stacks:
-        for rows in stack.rows:
-            for row in rows:
-                ends.setdefault(int(row), []).append(block)
-            block += 1
-    shared = [tuple(two) for two in ends.values() if len(two) == 2]
-    return len(set(shared)), 2 * len(shared)
+    for block, own in enumerate(rows):
+        for row in own.tolist():
+            ends.setdefault(row, []).append(block)
+    shared = [(two[0], two[1]) for two in ends.values() if len(two) == 2]
+    pairs = set(shared)
+    tree = 0
+    if memory and pairs:
+        one, other = np.array(sorted(pairs)).T
+        graph = sp.coo_array((np.ones(len(pairs)), (one, other)), shape=(len(rows), len(rows)))
+        tree = len(rows) - connected_components(graph, directed=False)[0]
+    return Traffic(2 * (len(pairs) + tree), 2 * len(shared) + 2 * tree * (2 * memory + 5))

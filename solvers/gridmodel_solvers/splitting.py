@@ -16,7 +16,9 @@ from gridmodel_solvers.oracles.augment import Augmented, augment
 from gridmodel_solvers.oracles.choose import choose
 from gridmodel_solvers.oracles.interface import Oracle, OracleAnswer
 
-__all__ = ["CouplingSet", "Setup", "SplittingState", "advance", "observe", "setup", "start"]
+__all__ = [
+    "CouplingSet", "Setup", "SplittingState", "advance", "imbalance", "may_adapt", "observe", "setup", "start",
+]  # fmt: skip
 
 Floats = NDArray[np.float64]
 
@@ -96,7 +98,9 @@ def setup(
     return replace(empty, proximal=proximal, oracles=oracles)
 
 
-def start(made: Setup, x: Sequence[Floats], dual: Floats, iterate: Iterate | None, memory: int) -> SplittingState:
+def start(
+    made: Setup, x: Sequence[Floats], dual: Floats, iterate: Iterate | None, memory: Anderson | None
+) -> SplittingState:
     """The state at columns x and multipliers ``dual`` of what is reported, shape (slots,)."""
     w = _reported(made.stacks, x)
     z = made.coupling.project(w)
@@ -108,8 +112,7 @@ def start(made: Setup, x: Sequence[Floats], dual: Floats, iterate: Iterate | Non
         parts = zip(iterate.x, iterate.nu, iterate.zeta, strict=True)
         answers = tuple(OracleAnswer(*part) for part in parts)
     v = z + dual / made.rho
-    anderson = Anderson(memory) if memory else None
-    return SplittingState(made, v, made.coupling.project(v), dual, answers, np.inf, 0, anderson)
+    return SplittingState(made, v, made.coupling.project(v), dual, answers, np.inf, 0, memory)
 
 
 def advance(state: SplittingState) -> SplittingState:
@@ -132,14 +135,14 @@ def advance(state: SplittingState) -> SplittingState:
     residual = float(np.abs((marginal - dual) * made.unit).max(initial=0)) / scale
     done = replace(state, v=mapped, z=z, dual=dual, answers=tuple(answers), dual_residual=residual,
                    rounds=state.rounds + 1)  # fmt: skip
-    if made.adaptive and _may_adapt(done.rounds):
-        factor = _imbalance(made, w, state.z, z, dual)
+    if made.adaptive and may_adapt(done.rounds):
+        factor = imbalance(made.rho, w, state.z, z, dual)
         if factor is not None:
             return _reweighted(done, factor)
     return _accelerated(done, state.v)
 
 
-def _may_adapt(rounds: int) -> bool:
+def may_adapt(rounds: int) -> bool:
     """Often at first, then at 200, 400, 800, ...: ever rarer, so that the iteration settles in between."""
     if rounds <= _ADAPT_UNTIL:
         return rounds % _ADAPT_EVERY == 0
@@ -163,9 +166,9 @@ def _reported(stacks: Sequence[Stack], x: Sequence[Floats]) -> Floats:
     return np.concatenate([np.empty(0), *(stack.C.dot(part).ravel() for stack, part in zip(stacks, x, strict=True))])
 
 
-def _imbalance(made: Setup, w: Floats, z_last: Floats, z: Floats, dual: Floats) -> float | None:
+def imbalance(rho: Floats, w: Floats, z_last: Floats, z: Floats, dual: Floats) -> float | None:
     """How far the primal residual is ahead of the dual one, each over its size; None while both go together."""
-    root = np.sqrt(made.rho)
+    root = np.sqrt(rho)
     size = max(float(np.linalg.norm(root * w)), float(np.linalg.norm(root * z)))
     force = float(np.linalg.norm(dual / root))
     primal, move = float(np.linalg.norm(root * (w - z_last))), float(np.linalg.norm(root * (z - z_last)))

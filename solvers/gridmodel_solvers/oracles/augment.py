@@ -53,7 +53,7 @@ def augment(stack: Stack, weight: Floats) -> Augmented:
     # Equal weights are kept once, so that blocks with equal matrices keep sharing a factorisation.
     data = full[:1] if (full == full[:1]).all() else full
     C = stack.C
-    alone = len(np.unique(C.row)) == C.nnz and len(np.unique(C.col)) == C.nnz
+    alone = len(np.unique(C.row)) == C.nnz
     made = _on_diagonal(stack, data) if alone else _with_columns(stack, data)
     return Augmented(stack, made, full, alone)
 

@@ -9,6 +9,7 @@ from gridmodel.ir.stack import Stack
 from gridmodel_solvers.oracles.batched_qp import BatchedQP
 from gridmodel_solvers.oracles.clarabel_blocks import ClarabelBlocks
 from gridmodel_solvers.oracles.closed_form import ClosedForm
+from gridmodel_solvers.oracles.group import Group
 from gridmodel_solvers.oracles.interface import Oracle
 from gridmodel_solvers.oracles.osqp_blocks import OsqpBlocks
 
@@ -24,12 +25,13 @@ def accuracy_for(tolerance: float, asked: float | None = None) -> float:
 
 
 def choose(stack: Stack, accuracy: float, kind: str = "auto") -> Oracle:
-    """Closed form where columns do not touch, Clarabel for cones, a batch for many blocks, else OSQP a block.
+    """Closed form where columns do not touch, linear algebra where they are free, with one length at most; Clarabel
+    for other cones, a batch for many blocks, else OSQP a block.
 
     Args:
         stack: the blocks.
         accuracy: relative accuracy of columns and marginal costs.
-        kind: "auto", or "closed", "batched", "osqp" or "clarabel" to ask for one.
+        kind: "auto", or "closed", "group", "batched", "osqp" or "clarabel" to ask for one.
 
     Raises:
         NotApplicableError: the oracle asked for cannot solve these blocks.
@@ -44,6 +46,8 @@ def choose(stack: Stack, accuracy: float, kind: str = "auto") -> Oracle:
         )
     if kind == "closed":
         return ClosedForm(stack)
+    if kind == "group":
+        return Group(stack)
     if kind == "batched":
         return BatchedQP(stack, accuracy)
     if kind == "clarabel":
@@ -53,6 +57,7 @@ def choose(stack: Stack, accuracy: float, kind: str = "auto") -> Oracle:
 
 _FITS: Mapping[str, Callable[[Stack], bool]] = {
     "closed": ClosedForm.fits,
+    "group": Group.fits,
     "batched": BatchedQP.fits,
     "osqp": lambda stack: not stack.cones,
     "clarabel": lambda stack: True,
@@ -62,6 +67,8 @@ _FITS: Mapping[str, Callable[[Stack], bool]] = {
 def _best(stack: Stack) -> str:
     if ClosedForm.fits(stack):
         return "closed"
+    if Group.fits(stack):
+        return "group"
     if stack.cones:
         return "clarabel"
     return "batched" if stack.size >= _MANY and BatchedQP.fits(stack) else "osqp"

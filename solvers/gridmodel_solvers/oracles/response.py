@@ -157,29 +157,29 @@ class Response:
                 out.append(np.zeros((stack.size, stack.A.shape[0])))
         return out
 
+    def local_schur(self) -> list[Floats]:
+        """C_i M_i C_i' of each stack, shape (N or 1, slots, slots), M_i the linear part of the map."""
+        out: list[Floats] = []
+        for k, (stack, found) in enumerate(zip(self.problem.stacks, self._maps, strict=True)):
+            if not stack.slots or not stack.C.nnz:
+                out.append(np.zeros((1, stack.slots, stack.slots)))
+            elif found is not None:
+                out.append(_local_schur(stack, found.M))
+            elif self._kinds[k] == "plain":
+                out.append(_diagonal_schur(stack, self.problem.split(self.D)[k]))
+            else:
+                out.append(self._sparse_schur(k, self.problem.offsets[k]))
+        return out
+
     def schur(self) -> sp.csr_array:
-        """sum_i C_i M_i C_i', shape (rows, rows), M_i the linear part of the map."""
+        """sum_i C_i M_i C_i', shape (rows, rows)."""
         rows: list[Ints] = []
         cols: list[Ints] = []
         data: list[Floats] = []
-        offsets = self.problem.offsets
-        for k, stack in enumerate(self.problem.stacks):
-            if not stack.slots or not stack.C.nnz:
-                continue
-            found = self._maps[k]
-            if found is not None:
-                local = _local_schur(stack, found.M)
-            elif self._kinds[k] == "plain":
-                local = _diagonal_schur(stack, self.problem.split(self.D)[k])
-            else:
-                continue
-            _scatter(stack, local, rows, cols, data)
+        for stack, local in zip(self.problem.stacks, self.local_schur(), strict=True):
+            if stack.slots and stack.C.nnz:
+                _scatter(stack, local, rows, cols, data)
         total = self.problem.couplings.size
-        if self._sparse is not None:
-            for k in self._sparse.chosen:
-                stack = self.problem.stacks[k]
-                if stack.slots:
-                    _scatter(stack, self._sparse_schur(k, offsets[k]), rows, cols, data)
         if not rows:
             return sp.csr_array((total, total))
         entries = (np.concatenate(data), (np.concatenate(rows), np.concatenate(cols)))
