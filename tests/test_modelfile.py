@@ -111,8 +111,8 @@ def test_an_error_in_a_file_beside_the_model_names_that_file(write: Write) -> No
         ("lpm", r"no model 'lpm': shipped are .*Did you mean 'lmp'\?"),
         ("no/such/file.py", r"no/such/file\.py: no such file"),
         ("no_such_case.m", r"no_such_case\.m: no such file"),
-        (".", r"\.: this is a folder; give a \.py or \.m file"),
-        ("", r"no model named; give a \.py or \.m file, or a shipped model: community"),
+        (".", r"\.: this is a folder; give a \.py, \.m, \.dss or \.json file"),
+        ("", r"no model named; give a \.py, \.m, \.dss or \.json file, or a shipped model: acopf"),
         ("DC_OPF", r"Did you mean 'dc_opf'\?"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, final
 
@@ -20,7 +19,6 @@ from gridmodel_solvers.exchange import row_sizes
 from gridmodel_solvers.oracles.choose import accuracy_for, choose
 from gridmodel_solvers.oracles.interface import Oracle, OracleAnswer
 from gridmodel_solvers.prices import nearest_price, relative_change, step_lengths
-from gridmodel_solvers.subgradient import Subgradient
 
 __all__ = ["DualDecomposition"]
 
@@ -73,10 +71,6 @@ class DualDecomposition(AbstractAlgorithm):
     accuracy: float | None = None
     oracle: str = "auto"
     edge: bool = False
-
-    def variants(self) -> Mapping[str, AbstractAlgorithm]:
-        """The subgradient method, for agents whose answers to prices jump."""
-        return {"subgradient": Subgradient()}
 
     def settled(self, properties: Properties) -> DualDecomposition:
         """The same options, without a coordinator where the topology forbids one."""

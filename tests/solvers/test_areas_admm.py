@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 import gridmodel as gm
 from gridmodel.compile import compile_model
-from gridmodel.errors import ModelError, NotApplicableError
+from gridmodel.errors import ModelError
 from gridmodel.grid.read import read_network
 from gridmodel.ir.result import Status
 from gridmodel.ir.separable import Couplings, Separable
@@ -137,13 +137,16 @@ def test_subgradient_settles_prices_that_jump() -> None:
     np.testing.assert_allclose([part.item() for part in seen.x], [60.0, 40.0, 60.0], atol=1.0)
 
 
-def test_subgradient_names_who_has_no_answer() -> None:
-    free = separable(
-        [stack([0.0], [[1.0]], [[1.0]], [0], labels=["loose"]), stack([1.0], [[0.0]], [[-1.0]], [0])], 0, 0
-    )
+def test_subgradient_keeps_agents_without_bounds_in_reach() -> None:
+    # min x + y^2 / 2 with x = y: at prices other than -1 the cost of x alone falls without end.
+    loose, bent = stack([0.0], [[1.0]], [[1.0]], [0]), stack([1.0], [[0.0]], [[-1.0]], [0])
+    problem = separable([loose, bent], 0.0, 0.0)
+    reach = 100 * Scale(problem).columns[0].item()
     algorithm = Subgradient()
-    with pytest.raises(NotApplicableError, match="loose has none"):
-        algorithm.step(algorithm.init(free, None, 1e-4))
+    state: Any = algorithm.init(problem, None, 1e-4)
+    for _ in range(20):
+        state = algorithm.step(state)
+        assert abs(abs(state.answers[0].x.item()) - reach) <= 1e-6 * reach
     with pytest.raises(ModelError, match="pace=0"):
         Subgradient(pace=0)
 
