@@ -12,7 +12,7 @@ from gridmodel.errors import CurvatureError
 from gridmodel.language.model import Model
 from gridmodel.language.values import without_values
 from gridmodel.verify.culprit import find_culprit, has_answer
-from gridmodel.verify.ladder import solve_program, total_cost
+from gridmodel.verify.ladder import Outcome, solve_program, total_cost, without_answer
 from gridmodel.verify.nonlinear import is_convex, solve_nonlinear
 from gridmodel.verify.optimum import Central, check_data, pieces, read_answer, violation
 
@@ -62,18 +62,26 @@ def _solved(model: Model, tolerance: float) -> Central:
     problem = central_program(model)
     outcome = solve_program(problem, tolerance)
     status, solver = outcome.status, outcome.solver
-    if status == "unbounded" and not _feasible(problem):
-        status = "infeasible"
     if status not in ("optimal", "optimal_inaccurate"):
-        value = {"infeasible": np.inf, "unbounded": -np.inf}.get(status, np.nan)
-        culprit = None if status == "failed" else find_culprit(model, status)
-        return Central(status, solver, value, {}, {}, {}, time.perf_counter() - start, culprit)
+        return _none(model, problem, outcome, start)
     found = read_answer(model, status, solver, float(problem.value), time.perf_counter() - start)
     # Solvers measure feasibility against the largest numbers of the whole program, a user against those of a limit.
     if max(found.coupling_residual, found.local_residual) <= _LOOSE:
         return found
-    loose = violation(problem.constraints, _SMALL) > _LOOSE
-    return replace(found, status="optimal_inaccurate") if loose else found
+    if violation(problem.constraints, _SMALL) <= _LOOSE:
+        return found
+    verdict = without_answer(problem, tolerance)
+    return replace(found, status="optimal_inaccurate") if verdict is None else _none(model, problem, verdict, start)
+
+
+def _none(model: Model, problem: cp.Problem, outcome: Outcome, start: float) -> Central:
+    """That there is no optimum, and what is to blame."""
+    status = outcome.status
+    if status == "unbounded" and not _feasible(problem):
+        status = "infeasible"
+    value = {"infeasible": np.inf, "unbounded": -np.inf}.get(status, np.nan)
+    culprit = None if status == "failed" else find_culprit(model, status)
+    return Central(status, outcome.solver, value, {}, {}, {}, time.perf_counter() - start, culprit)
 
 
 def central_program(model: Model) -> cp.Problem:

@@ -12,7 +12,7 @@ import cvxpy as cp
 from gridmodel.language.declared import Cost
 from gridmodel.verify.scaled import ConicProgram, Found, Rung
 
-__all__ = ["Outcome", "solve_program", "total_cost"]
+__all__ = ["Outcome", "solve_program", "total_cost", "without_answer"]
 
 _CLEAN = {
     cp.OPTIMAL: "optimal",
@@ -69,6 +69,16 @@ def solve_program(problem: cp.Problem, tolerance: float = 1e-8) -> Outcome:
     # That there is no optimum is better proven in the user's own units, where that can be done at once.
     plain = _solve_plain(problem, _ladder(problem, tolerance)[:1])
     return scaled if plain.status in ("failed", "optimal_inaccurate") else plain
+
+
+def without_answer(problem: cp.Problem, tolerance: float) -> Outcome | None:
+    """The verdict that there is no optimum, by one solver in the user's own units; None where it has none.
+
+    A ray along which the cost falls without end may look like an answer to the scaled program, with numbers so large
+    that its violations are small beside them.
+    """
+    found = _solve_plain(problem, _ladder(problem, tolerance)[:1])
+    return found if found.status in ("infeasible", "unbounded") else None
 
 
 def _solve_plain(problem: cp.Problem, ladder: Sequence[_Try]) -> Outcome:
