@@ -55,8 +55,8 @@ class Subgradient(AbstractAlgorithm):
     mu <- v - s y,  v = mu + s sum_i C_i x_i(mu),  y = proj[lower, upper](v / s),  s = pace size / sqrt(k)
     mean_i <- mean_i + 2 / (k + 2) (x_i(mu) - mean_i),  x_i(mu) = argmin f_i(x) + mu' C_i x
 
-    No strong convexity is asked for, and the error falls like 1 / sqrt(k): a baseline to measure others by, which has no
-    name in the list of algorithms and is asked for as an object. Where an agent's
+    No strong convexity is asked for, and the error falls like 1 / sqrt(k): a baseline to measure others by, which has
+    no name in the list of algorithms and is asked for as an object. Where an agent's
     own problem falls without end at some prices, its columns without bounds are kept within 100 times their range.
 
     pace: the first step, in rows' units of cost over squared range. oracle: "auto", or the kind of local solver.
