@@ -22,8 +22,8 @@ class Anderson:
     size: how many differences are kept. last: (v, g(v)) of the last round.
     changes: pairs (difference of g - v, difference of g) of successive rounds, oldest first.
     best: smallest |g - v| so far, and g there. jumped: whether the last point was an accelerated one.
-    pause: rounds still to go without acceleration. patience: how long the next pause is; bad jumps double it; 0 for
-    none ever.
+    pause: rounds still to go without acceleration. patience: how long the next pause is; bad jumps double it.
+    eager: pauses only where nothing better was found since the last bad jump. returned: the best |g - v| at that jump.
     """
 
     size: int
@@ -33,10 +33,12 @@ class Anderson:
     jumped: bool = False
     pause: int = 0
     patience: int = _PATIENCE
+    eager: bool = False
+    returned: float = np.inf
 
     def forget(self) -> Anderson:
         """The same size with nothing in it, for a map that has changed."""
-        return Anderson(self.size, patience=min(self.patience, _PATIENCE))
+        return Anderson(self.size, eager=self.eager)
 
 
 def accelerate(memory: Anderson, v: Floats, g: Floats) -> tuple[Floats, Anderson]:
@@ -45,8 +47,9 @@ def accelerate(memory: Anderson, v: Floats, g: Floats) -> tuple[Floats, Anderson
     v+ = g - sum_j gamma_j dg_j,  gamma = argmin |f - sum_j gamma_j df_j|^2 + 1e-8 |sum_j gamma_j dg_j|^2,  f = g - v
 
     The second term keeps jumps short where the map is a mere shift, as it is for linear costs between two corners.
-    After an accelerated step to a residual |f| of more than twice the best, the memory is dropped, the iteration
-    goes back to the best point and pauses to accelerate. gamma needs inner products of these vectors only: sums over
+    After an accelerated step to a residual |f| of more than twice the best, the memory is dropped, the iteration goes
+    back to the best point and pauses to accelerate (eager: only where it was sent back there before). gamma needs inner
+    products of these vectors only: sums over
     agents of numbers that each of them knows, 2 ``size`` + 1 new ones a round.
 
     Args:
@@ -59,7 +62,9 @@ def accelerate(memory: Anderson, v: Floats, g: Floats) -> tuple[Floats, Anderson
     f = g - v
     norm = float(np.linalg.norm(f))
     if memory.jumped and memory.best is not None and norm > 2 * memory.best[0]:
-        fresh = Anderson(memory.size, best=memory.best, pause=memory.patience, patience=2 * memory.patience)
+        fresh = Anderson(memory.size, best=memory.best, eager=memory.eager, returned=memory.best[0])
+        if not memory.eager or memory.best[0] >= memory.returned:
+            fresh = replace(fresh, pause=memory.patience, patience=2 * memory.patience)
         return memory.best[1], fresh
     # A round that is as good as the best lies further on.
     best = (norm, g) if memory.best is None or norm <= memory.best[0] * (1 + 1e-9) else memory.best

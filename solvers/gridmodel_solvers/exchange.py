@@ -111,8 +111,7 @@ class Exchange(AbstractAlgorithm):
         # An accuracy that acceleration may still look through.
         accuracy = 1e-2 * accuracy_for(tolerance) if self.edge else accuracy_for(tolerance)
         made = setup(problem.stacks, coupling, rho[at], unit[at], energy, relaxation, adaptive, accuracy, self.oracle)
-        patience = 0 if self.edge else 4
-        return start(made, x, mu[at], warm, Anderson(self.memory, patience=patience) if self.memory else None)
+        return start(made, x, mu[at], warm, Anderson(self.memory, eager=self.edge) if self.memory else None)
 
     def step(self, state: Any) -> SplittingState:
         """One round: local steps, then the rows' sums."""

@@ -87,7 +87,7 @@ class SmoothADMM(AbstractAlgorithm):
         mu = np.zeros(problem.couplings.size) if warm is None else warm.mu
         dual = np.asarray(metric.back.T @ mu)[coupling.at]
         v = coupling.project(_reported(turned, x)) + dual / rho
-        memory = Anderson(self.memory, patience=0) if self.memory else None
+        memory = Anderson(self.memory, eager=True) if self.memory else None
         accuracy = min(1e-8, 1e-4 * tolerance)
         return _State(turned, coupling, rho, v, coupling.project(v), dual, None, memory, accuracy)
 

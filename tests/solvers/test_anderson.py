@@ -41,6 +41,21 @@ def test_a_bad_jump_goes_back_to_the_best_point() -> None:
     assert fresh.last is None
 
 
+def test_an_eager_one_pauses_where_it_was_sent_back_before() -> None:
+    memory, v = Anderson(5, eager=True), np.array([1.0, 0.0])
+    pauses = []
+    for g in (np.array([0.5, 0.0]), np.array([0.3, 0.1])):
+        v, memory = accelerate(memory, v, g)
+    for _ in range(2):
+        v, memory = accelerate(memory, v, v + 100.0)  # a bad jump
+        pauses.append(memory.pause)
+        for _ in range(8):
+            v, memory = accelerate(memory, v, v + 0.9)  # no better than the best, no worse than twice as bad
+            if memory.jumped:
+                break
+    assert pauses == [0, 4]
+
+
 def test_without_memory_of_a_step_the_map_is_taken() -> None:
     g = np.array([0.25, 2.0])
     v, _ = accelerate(Anderson(5), np.zeros(2), g)
