@@ -18,6 +18,7 @@ from gridmodel.errors import (
     UnknownNameError,
 )
 from gridmodel.language.bounds import read_bounds
+from gridmodel.language.horizon import Horizon
 from gridmodel.language.source import Place, caller
 
 __all__ = ["AbstractParty", "Cost", "Limit", "Owner", "as_constraint"]
@@ -83,6 +84,7 @@ class AbstractParty:
         self.parameters: dict[str, cp.Parameter] = {}
         self.costs: list[Cost] = []
         self.limits: list[Limit] = []
+        self.day: Horizon | None = None
         self.shared: set[int] = set()
         self._owners = owners
 
@@ -177,6 +179,18 @@ class AbstractParty:
         if shared:
             self.shared.add(parameter.id)
         return parameter
+
+    def horizon(self, steps: int, hours: float = 1.0) -> Horizon:
+        """A day of ``steps`` steps of ``hours`` hours, over which states, actions and series are declared.
+
+        Raises:
+            DuplicateNameError: the party has one.
+            ShapeError: no whole number of steps, or steps without length.
+        """
+        if self.day is not None:
+            raise DuplicateNameError(f"{self.name} has a horizon already; use {self.name}.day.")
+        self.day = Horizon(self, steps, hours)
+        return self.day
 
     def minimize(self, cost: Any) -> None:
         """Adds a convex cost of this party's own variables; costs of several calls add up.

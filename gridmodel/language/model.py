@@ -15,6 +15,7 @@ from gridmodel.errors import (
     ShapeError,
     UnknownNameError,
 )
+from gridmodel.ir.scenarios import Scenarios
 from gridmodel.language.agent import Agent
 from gridmodel.language.coupling import Coupling
 from gridmodel.language.declared import AbstractParty, Cost, Owner, as_constraint
@@ -64,7 +65,9 @@ class Model:
         self.quoted: tuple[str, ...] | None = None
         """Couplings and limits whose prices ``verify`` compares, where multipliers of others are not unique or mean
         nothing; None for all."""
-        self.network: Any = None  # the grid that agents sit on, where a builder knows it
+        self.network: Any = None  # the grid that agents sit on
+        self.voltages: tuple[float, float] | None = None  # limits on it in pu
+        self.scenarios: tuple[Scenarios, Scenarios] | None = None  # days to learn from, and days to be judged on
         self._parties: dict[str, AbstractParty] = {}
         self._owners: dict[int, Owner] = {}
 
@@ -166,6 +169,30 @@ class Model:
         if expression.size != 1:
             raise ShapeError(f"the model's cost at {place} has shape {expression.shape}, expected a scalar.")
         self.costs.append(Cost(expression, place))
+
+    def place(self, network: Any, v_min: float, v_max: float) -> None:
+        """Puts the agents on a network, from which they draw power where ``draw(...)`` says.
+
+        Args:
+            network: a feeder of ``gm.read_network``.
+            v_min, v_max: limits of the voltages in pu.
+
+        Raises:
+            ModelError: limits that cross.
+        """
+        if not 0 < v_min < v_max:
+            raise ModelError(f"place(...): 0 < v_min < v_max is expected, got {v_min} and {v_max}.")
+        self.network, self.voltages = network, (float(v_min), float(v_max))
+
+    def days(self, train: Scenarios, held_out: Scenarios) -> None:
+        """The days that policies learn from, and others on which they are judged.
+
+        Raises:
+            ShapeError: days of unequal length.
+        """
+        if train.steps != held_out.steps:
+            raise ShapeError(f"days(...): training has {train.steps} steps a day, the held-out days {held_out.steps}.")
+        self.scenarios = train, held_out
 
     def owner(self, variable: cp.Variable) -> Owner:
         """Who declared a variable."""

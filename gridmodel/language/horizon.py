@@ -1,0 +1,333 @@
+"""Agents over a day: states, actions, what moves them, what they see and where they draw power."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, final
+
+import cvxpy as cp
+import numpy as np
+from numpy.typing import NDArray
+
+from gridmodel.errors import (
+    DataError,
+    DuplicateNameError,
+    ForeignVariableError,
+    ModelError,
+    ShapeError,
+    UnknownNameError,
+)
+from gridmodel.language.bounds import read_bounds
+from gridmodel.language.source import Place, caller
+
+if TYPE_CHECKING:
+    from gridmodel.language.declared import AbstractParty
+
+__all__ = ["Action", "Drawn", "Horizon", "Said", "Seen", "Series", "State"]
+
+Floats = NDArray[np.float64]
+_Of = TypeVar("_Of")
+
+
+@dataclass(frozen=True)
+class Said:
+    """An expression with one entry an agent and step, and where it stands."""
+
+    expression: cp.Expression
+    place: Place
+
+
+@dataclass
+class State:
+    """variable: shape (N, T + 1), or (T + 1,) of one agent. next: (N, T), what it is after each step."""
+
+    variable: cp.Variable
+    start: Floats
+    lower: Floats
+    upper: Floats
+    place: Place
+    next: Said | None = None
+
+
+@dataclass
+class Action:
+    """variable: shape (N, T), or (T,). lower, upper: affine in series. up, down: its parts, if they were asked for."""
+
+    variable: cp.Variable
+    lower: cp.Expression
+    upper: cp.Expression
+    place: Place
+    up: cp.Variable | None = None
+    down: cp.Variable | None = None
+
+
+@dataclass(frozen=True)
+class Series:
+    """parameter: shape (N, T), or (T,). known: whether the whole day is known at its start."""
+
+    parameter: cp.Parameter
+    shared: bool
+    known: bool
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a policy sees: a state, an action's last value, or a series, ``ahead`` steps from now."""
+
+    quantity: cp.Variable | cp.Parameter
+    ahead: int
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Power drawn from the network: p kW, q kvar or None, at nodes such as "60.1", rating in kVA, a droop or None."""
+
+    p: cp.Expression
+    q: cp.Expression | None
+    at: tuple[str, ...]
+    rating: Floats | None
+    droop: Any
+    place: Place
+
+
+@final
+class Horizon:
+    """A day of T steps of an agent or a fleet; made by ``agent.horizon(steps, hours)``.
+
+    Variables and parameters that it declares are the agent's own, cvxpy's, with the steps as last axis; costs and
+    limits on them are declared as ever. Training needs dynamics of one step, ``next``, and costs of steps,
+    ``minimize``.
+
+    >>> import gridmodel as gm
+    >>> home = gm.Model("day").fleet("battery", 3)
+    >>> day = home.horizon(48, hours=0.5)
+    >>> price, p = day.series("price", shared=True), day.action("p", bounds=(-3, 3), unit="kW")
+    >>> e, (up, down) = day.state("e", start=5, bounds=(0, 10), unit="kWh"), day.parts("p")
+    >>> day.next("e", e[:, :-1] + 0.5 * (0.95 * up - down / 0.95))
+    """
+
+    def __init__(self, party: AbstractParty, steps: int, hours: float) -> None:
+        if int(steps) != steps or steps < 1 or not hours > 0:
+            raise ShapeError(
+                f"{party.name}: a horizon has whole steps, at least 1, of some hours; got {steps}, {hours}."
+            )
+        self.party, self.steps, self.hours = party, int(steps), float(hours)
+        self.states: dict[str, State] = {}
+        self.actions: dict[str, Action] = {}
+        self.known: dict[str, Series] = {}
+        self.seen: list[Seen] = []
+        self.drawn: list[Drawn] = []
+        self.costs: list[Said] = []
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, T), or (T,) of one agent."""
+        return (self.steps,) if self.party.size is None else (self.party.size, self.steps)
+
+    def state(
+        self, name: str, start: Any, bounds: tuple[Any, Any] = (None, None), unit: str | None = None
+    ) -> cp.Variable:
+        """A state before the first step and after each, shape (N, T + 1).
+
+        Args:
+            start: a number, or one an agent.
+            bounds: (lower, upper); the last column holds for the end of the day.
+
+        Raises:
+            ModelError: as of ``agent.variable``; a start out of bounds.
+        """
+        where = f"state {self.party.name}.{name}"
+        full = (*self.shape[:-1], self.steps + 1)
+        first = self._one_an_agent(start, f"{where}: start")
+        lower, upper = read_bounds(bounds, full, where, self.party.size)
+        variable = self.party.variable(name, self.steps + 1, bounds=bounds, unit=unit)
+        out = (first < lower[..., 0]) | (first > upper[..., 0])
+        if np.any(out):
+            raise DataError(f"{where}: the start lies outside the bounds; give a start within them.")
+        self.party.subject_to(variable[..., 0] == first, name=f"start of {name}")
+        self.states[name] = State(variable, np.atleast_1d(first), lower, upper, caller())
+        return variable
+
+    def action(self, name: str, bounds: tuple[Any, Any], unit: str | None = None) -> cp.Variable:
+        """What an agent decides in each step, shape (N, T).
+
+        Args:
+            bounds: (lower, upper), numbers, arrays, or expressions affine in series, such as ``(-cap * sun, 0)``.
+
+        Raises:
+            ModelError: as of ``agent.variable``; a side without bound.
+        """
+        where = f"action {self.party.name}.{name}"
+        if not isinstance(bounds, Sequence) or len(bounds) != 2 or any(side is None for side in bounds):
+            raise ModelError(
+                f"{where}: an action needs both bounds, since policies choose between them: bounds=(a, b)."
+            )
+        fixed = [None if isinstance(side, cp.Expression) else side for side in bounds]
+        lower, upper = read_bounds(fixed, self.shape, where, self.party.size)
+        if not all(np.isfinite(x).all() for x, side in zip((lower, upper), fixed, strict=True) if side is not None):
+            raise ModelError(f"{where}: policies choose between bounds, and one is infinite: give finite ones.")
+        variable = self.party.variable(name, self.steps, bounds=(fixed[0], fixed[1]), unit=unit)
+        sides = [
+            cp.Constant(array) if side is not None else self._wide(given, where)
+            for side, array, given in zip(fixed, (lower, upper), bounds, strict=True)
+        ]
+        if fixed[0] is None:
+            self.party.subject_to(variable >= sides[0], name=f"least {name}")
+        if fixed[1] is None:
+            self.party.subject_to(variable <= sides[1], name=f"most {name}")
+        self.actions[name] = Action(variable, sides[0], sides[1], caller())
+        return variable
+
+    def series(
+        self, name: str, value: Any = None, shared: bool = False, known: bool = False, unit: str | None = None
+    ) -> cp.Parameter:
+        """Data that nobody decides, shape (N, T), or (T,) where it is shared: a cvxpy Parameter.
+
+        Args:
+            value: of the day that is solved centrally; scenarios give those of training.
+            shared: one series for all agents of a fleet.
+            known: the whole day is known at its start, as day-ahead prices and timetables are.
+        """
+        del unit
+        parameter = self.party.parameter(name, self.steps, value=value, shared=shared and self.party.size is not None)
+        self.known[name] = Series(parameter, shared or self.party.size is None, known)
+        return parameter
+
+    def parts(self, name: str) -> tuple[cp.Variable, cp.Variable]:
+        """The positive and the negative part of an action, p = up - down, both at least 0.
+
+        A solver of convex models may let both be positive at once, so that its optimum is a lower bound where that
+        pays; policies do not.
+
+        Raises:
+            UnknownNameError: no action of this name.
+        """
+        if name not in self.actions:
+            raise UnknownNameError(
+                f"{self.party.name} has no action {name!r}; it has {', '.join(self.actions) or 'none'}."
+            )
+        action = self.actions[name]
+        if action.up is None or action.down is None:
+            unit = self.party.unit(name)
+            action.up, action.down = (
+                self.party.variable(f"{name} {part}", self.steps, bounds=(0, None), unit=unit)
+                for part in ("up", "down")
+            )
+            self.party.subject_to(action.variable == action.up - action.down, name=f"parts of {name}")
+        return action.up, action.down
+
+    def next(self, name: str, expression: Any) -> None:
+        """What a state is after each step, shape (N, T), affine in states before it, actions and series at it.
+
+        Raises:
+            UnknownNameError: no state of this name. DuplicateNameError: it has been said before.
+            ShapeError: another shape.
+        """
+        place = caller()
+        if name not in self.states:
+            raise UnknownNameError(
+                f"{self.party.name} has no state {name!r}; it has {', '.join(self.states) or 'none'}."
+            )
+        state = self.states[name]
+        if state.next is not None:
+            raise DuplicateNameError(
+                f"{self.party.name}: what comes next of {name!r} is said at {state.next.place} already."
+            )
+        wide = self._wide(expression, f"what comes next of {self.party.name}.{name} at {place}")
+        self.party.subject_to(state.variable[..., 1:] == wide, name=f"next {name}")
+        state.next = Said(wide, place)
+
+    def minimize(self, cost: Any) -> None:
+        """Adds a convex cost of every step, shape (N, T) or (T,) of one agent; costs of several calls add up.
+
+        Raises:
+            ShapeError: another shape.
+        """
+        place = caller()
+        wide = self._wide(cost, f"the cost of {self.party.name} at {place}")
+        self.party.minimize(cp.sum(wide))
+        self.costs.append(Said(wide, place))
+
+    def observe(self, *quantities: Any, ahead: int | Sequence[int] = 0) -> None:
+        """What policies see: states, series, and the last values of actions; the time of day they always see.
+
+        Args:
+            ahead: steps into the future, of series that are known, one or several.
+
+        Raises:
+            ForeignVariableError: not a state, an action or a series of this agent.
+            ModelError: the future of what is not known.
+        """
+        own = {
+            id(x) for x in (*(s.variable for s in self.states.values()), *(a.variable for a in self.actions.values()))
+        }
+        known = {id(series.parameter): series.known for series in self.known.values()}
+        steps = [ahead] if isinstance(ahead, (int, np.integer)) else list(ahead)
+        for quantity in quantities:
+            if id(quantity) not in own and id(quantity) not in known:
+                raise ForeignVariableError(
+                    f"{self.party.name} observes {quantity}, which is no state, action or series of it; other agents' "
+                    "values reach it through no message. Declare a series."
+                )
+            if any(steps) and not known.get(id(quantity), False):
+                raise ModelError(
+                    f"{self.party.name} observes the future of {quantity.name()}: policies see what is known only; "
+                    "declare it with series(..., known=True) if its day is known at the start."
+                )
+            self.seen += [Seen(quantity, int(k)) for k in steps]
+
+    def draw(
+        self,
+        p: Any,
+        at: str | Sequence[str],
+        q: Any = None,
+        rating: Any = None,
+        droop: Any = None,
+    ) -> None:
+        """Power drawn from the model's network.
+
+        Args:
+            p: kW, shape (N, T), affine in actions, states and series. q: kvar, likewise.
+            at: of every agent "bus.phase", "bus.phase.phase" between two phases, or "bus" for all its phases.
+            rating: kVA of the inverter, which a droop needs.
+            droop: a ``gm.VoltVar``, what the inverter does by itself at its voltage.
+
+        Raises:
+            ShapeError: not a place for every agent, or powers of another shape.
+        """
+        place = caller()
+        where = f"draw(...) of {self.party.name} at {place}"
+        count = self.party.size or 1
+        places = (at,) * count if isinstance(at, str) else tuple(at)
+        if len(places) != count:
+            raise ShapeError(f"{where}: {len(places)} places for {count} agents; give one each.")
+        rated = None if rating is None else np.broadcast_to(self._one_an_agent(rating, f"{where}: rating"), (count,))
+        if droop is not None and rated is None:
+            raise ModelError(f"{where}: a droop needs the inverter's rating: rating=kVA.")
+        self.drawn.append(
+            Drawn(self._wide(p, where), None if q is None else self._wide(q, where), places, rated, droop, place)
+        )
+
+    def _named(self, among: dict[str, _Of], what: str, name: str) -> _Of:
+        if name not in among:
+            raise UnknownNameError(f"{self.party.name} has no {what} {name!r}; it has {', '.join(among) or 'none'}.")
+        return among[name]
+
+    def _one_an_agent(self, value: Any, where: str) -> Floats:
+        array = np.asarray(value, dtype=np.float64)
+        if array.shape not in ((), self.shape[:-1]) or not np.isfinite(array).all():
+            raise ShapeError(f"{where}: got shape {array.shape}, expected a finite number, or one an agent.")
+        return np.array(np.broadcast_to(array, self.shape[:-1]))
+
+    def _wide(self, value: Any, where: str) -> cp.Expression:
+        """The value with one entry an agent and step; what is shared by agents is repeated."""
+        expression = cp.Expression.cast_to_const(value)
+        if expression.shape == self.shape:
+            return expression
+        if expression.size == 1:
+            return expression * np.ones(self.shape)
+        if expression.shape in ((self.steps,), (1, self.steps)):
+            row = cp.reshape(expression, (1, self.steps), order="C")
+            return np.ones((self.shape[0], 1)) @ row
+        raise ShapeError(f"{where} has shape {expression.shape}, expected {self.shape}: one entry an agent and step.")

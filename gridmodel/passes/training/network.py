@@ -1,0 +1,127 @@
+"""A feeder with devices as a differentiable function of what they draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from gridmodel.errors import ModelError, UnknownNameError
+from gridmodel.grid.checks import check_feeder
+from gridmodel.grid.elements import Generator, Terminal
+from gridmodel.grid.feeder import Feeder
+from gridmodel.grid.flow.differentiable import TorchLoadFlow
+from gridmodel.grid.measured import measured
+from gridmodel.ir.training import AbstractNetwork, Flow
+
+__all__ = ["FeederNetwork", "Site", "feeder_network"]
+
+Floats = NDArray[np.float64]
+_VA = 1e3
+_DEAD = 1e-3  # pu
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where one agent draws power: place such as "60.1", kVA of its inverter, a droop or None; who, for errors."""
+
+    place: str
+    rating: float
+    droop: Any
+    who: str
+
+
+@final
+class FeederNetwork(AbstractNetwork):
+    """Ports of devices as generators of a feeder, one for all devices of a place and a droop.
+
+    feeder: with these generators last. first: position of the first of them.
+    """
+
+    def __init__(
+        self, feeder: Feeder, first: int, watched: tuple[tuple[str, ...], sp.csr_array], v_min: float, v_max: float
+    ) -> None:
+        self.feeder, self.first = feeder, first
+        self.nodes, self.matrix = watched
+        self.lower, self.upper = np.full(len(self.nodes), v_min), np.full(len(self.nodes), v_max)
+        self.ports = tuple(unit.name for unit in feeder.generators[first:])
+        self._layer = TorchLoadFlow(feeder)
+        # Every voltage with limits is that of a node, or the difference of two.
+        self._from = [int(row[0]) for row in np.split(self.matrix.indices, self.matrix.indptr[1:-1])]
+        self._simple = bool((np.diff(self.matrix.indptr) == 1).all())
+
+    def flow(self, p: Any, q: Any, loads: Any) -> Flow:
+        """Magnitudes in pu at the nodes with limits."""
+        import torch
+
+        drawn = torch.complex(p, torch.zeros_like(p) if q is None else q) * -_VA
+        if self.first:
+            own = torch.tensor([unit.s for unit in self.feeder.generators[: self.first]]).to(drawn)
+            drawn = torch.cat([own.expand(len(drawn), self.first), drawn], dim=1)
+        found = self._layer(loads, drawn)
+        if self._simple:
+            return Flow(found.v[:, self._from].abs(), found.converged)
+        across = torch.as_tensor(self.matrix.T.toarray()).to(found.v)
+        return Flow((found.v @ across).abs(), found.converged)
+
+
+def feeder_network(
+    feeder: Feeder, sites: Sequence[Site], v_min: float, v_max: float
+) -> tuple[FeederNetwork, NDArray[np.intp]]:
+    """The network with ports for devices, and the port of each site.
+
+    Raises:
+        UnknownNameError: a place on a bus or phase that the feeder does not have.
+        ModelError: not a place.
+    """
+    made: dict[tuple[str, Any], Generator] = {}
+    keys = [(site.place, site.droop) for site in sites]
+    for site, key in zip(sites, keys, strict=True):
+        unit = made.get(key)
+        if unit is None:
+            unit = _port(feeder, site, f"devices at {site.place}" + (f" {len(made)}" if site.droop is not None else ""))
+        made[key] = replace(unit, s_max=(unit.s_max if key in made else 0.0) + site.rating * _VA)
+    order = {key: k for k, key in enumerate(made)}
+    whole = replace(feeder, generators=(*feeder.generators, *made.values()))
+    network = FeederNetwork(whole, len(feeder.generators), _watched(feeder), v_min, v_max)
+    return network, np.array([order[key] for key in keys], dtype=np.intp)
+
+
+def _port(feeder: Feeder, site: Site, name: str) -> Generator:
+    bus, _, text = site.place.partition(".")
+    known = {one.name: one for one in feeder.buses}
+    if bus not in known:
+        raise UnknownNameError(f"{site.who} draws power at {site.place!r}: {feeder.name} has no bus {bus!r}.")
+    phases = tuple(node for node in known[bus].nodes if 1 <= node <= 3)
+    parts = text.split("-") if text else [str(node) for node in phases]
+    if not all(part.isdigit() for part in parts) or (text and len(parts) > 2):
+        raise ModelError(f'{site.who} draws power at {site.place!r}; write "60", "60.1", or "60.1-2" between phases.')
+    nodes = tuple(int(part) for part in parts)
+    if not set(nodes) <= set(phases):
+        raise UnknownNameError(
+            f"{site.who} draws power at {site.place!r}: bus {bus} has phases {', '.join(map(str, phases)) or 'none'}."
+        )
+    base, delta = known[bus].base, bool(text) and len(nodes) == 2
+    count = 1 if delta else len(nodes)
+    terminal = Terminal(bus, nodes if delta else (*nodes, 0))
+    between = delta or count > 1
+    droop = {} if site.droop is None else {"droop": site.droop}
+    return Generator(
+        name, terminal, count, "delta" if delta else "wye", 0j, base * (np.sqrt(3.0) if between else 1.0), **droop
+    )
+
+
+def _watched(feeder: Feeder) -> tuple[tuple[str, ...], sp.csr_array]:
+    """Names and matrix of the voltages with limits: those of parts that are fed and tied to the ground."""
+    flow = feeder.load_flow()
+    if not np.all(flow.converged):
+        raise ModelError(f"{feeder.name}: the load flow without devices does not converge; training starts from it.")
+    names, matrix = measured(feeder)
+    loose = {finding.element for finding in check_feeder(feeder) if finding.kind in ("floating", "unfed", "island")}
+    fed = np.abs(matrix @ flow.v) > _DEAD
+    keep = [k for k, name in enumerate(names) if fed[k] and f"bus {name.rpartition('.')[0]}" not in loose]
+    return tuple(names[k] for k in keep), sp.csr_array(matrix[keep])
