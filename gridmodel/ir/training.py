@@ -80,8 +80,9 @@ class StateStep:
 
 @dataclass(frozen=True)
 class ActionStep:
-    """An action: its limits, affine in series, and the states that it moves.
+    """An action: its limits, affine in series, what is done without a policy, and the states that it moves.
 
+    otherwise: affine in states and series; None for what is nearest to zero.
     states: names. Each is moved in one direction: its slopes by a rising and by a falling action have one sign.
     """
 
@@ -90,6 +91,7 @@ class ActionStep:
     lower: StepMap
     upper: StepMap
     states: tuple[str, ...]
+    otherwise: StepMap | None = None
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,10 @@ class AbstractNetwork(abc.ABC):
 
         loads: what the network's loads draw in VA, a complex tensor of shape (rows, loads), None for the file's.
         """
+
+    @abc.abstractmethod
+    def exact(self, p: Floats, q: Floats | None, loads: NDArray[np.complex128] | None) -> Flow:
+        """The same in double precision by the whole load flow, as arrays: what policies are judged by."""
 
 
 @dataclass(frozen=True)

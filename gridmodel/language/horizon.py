@@ -52,7 +52,10 @@ class State:
 
 @dataclass
 class Action:
-    """variable: shape (N, T), or (T,). lower, upper: affine in series. up, down: its parts, if they were asked for."""
+    """variable: shape (N, T), or (T,). lower, upper: affine in series. up, down: its parts, if they were asked for.
+
+    otherwise: what the agent does without a policy, (N, T); None for what is nearest to zero.
+    """
 
     variable: cp.Variable
     lower: cp.Expression
@@ -60,6 +63,7 @@ class Action:
     place: Place
     up: cp.Variable | None = None
     down: cp.Variable | None = None
+    otherwise: Said | None = None
 
 
 @dataclass(frozen=True)
@@ -216,6 +220,18 @@ class Horizon:
             )
             self.party.subject_to(action.variable == action.up - action.down, name=f"parts of {name}")
         return action.up, action.down
+
+    def otherwise(self, name: str, expression: Any) -> None:
+        """What an agent does without a policy, shape (N, T), affine in states before it and series, cut to its limits.
+
+        A thermostat is one; without any, agents do what is nearest to nothing. Policies are compared with it.
+
+        Raises:
+            UnknownNameError: no action of this name. ShapeError: another shape.
+        """
+        place = caller()
+        action = self._named(self.actions, "action", name)
+        action.otherwise = Said(self._wide(expression, f"what {self.party.name} does otherwise at {place}"), place)
 
     def next(self, name: str, expression: Any) -> None:
         """What a state is after each step, shape (N, T), affine in states before it, actions and series at it.

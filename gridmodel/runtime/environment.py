@@ -126,6 +126,11 @@ class Environment:
         courses = [self._course(k, batch, _Given(raw[k])) for k in range(len(self.graph.kinds))]
         return self._outcome(courses, batch, flow)
 
+    def baseline(self, batch: Batch, flow: bool = True) -> Outcome:
+        """The days without policies: every agent does what its model says it does otherwise."""
+        courses = [self._course(k, batch, None) for k in range(len(self.graph.kinds))]
+        return self._outcome(courses, batch, flow)
+
     def _outcome(self, courses: list[Course], batch: Batch, flow: bool) -> Outcome:
         cost = torch.stack([course.cost.sum(dim=(0, 2)) for course in courses]).sum(dim=0)
         u = solved = None
@@ -149,7 +154,7 @@ class Environment:
                     q = (0.0 if q is None else q) + reactive.reshape(rows, -1) @ draw.spread
         return p, q
 
-    def _course(self, k: int, batch: Batch, said: _Said | _Given) -> Course:
+    def _course(self, k: int, batch: Batch, said: _Said | _Given | None) -> Course:
         kind, feasible, series = self.graph.kinds[k], self.feasible[k], batch.series[k]
         limits = feasible.limits(series)
         now = {Leaf("state", s.name): feasible.start(s, batch.days) for s in kind.states}
@@ -158,18 +163,22 @@ class Environment:
         raws, seens = [], []
         for t in range(self.graph.steps):
             here = {leaf: values[t] for leaf, values in series.items()} | now
-            if kind.actions:
+            if kind.actions and said is not None:
                 seen = self._look(k, batch, t, now, last)
                 raw = said(k, t, seen)
                 raws.append(raw)
                 seens.append(seen.detach())
-                for i, action in enumerate(kind.actions):
-                    value = feasible.action(i, t, raw[:, :, i].T, here, limits)
-                    moved = feasible.parts(action, value)
-                    here |= moved
-                    last[Leaf("action", action.name)] = value
-                    for leaf, part in moved.items():
-                        track.setdefault(leaf, []).append(part)
+            for i, action in enumerate(kind.actions):
+                value = (
+                    feasible.otherwise(i, t, here, limits)
+                    if said is None
+                    else feasible.action(i, t, raw[:, :, i].T, here, limits)
+                )
+                moved = feasible.parts(action, value)
+                here |= moved
+                last[Leaf("action", action.name)] = value
+                for leaf, part in moved.items():
+                    track.setdefault(leaf, []).append(part)
             now = feasible.next(t, here)
             for leaf, value in now.items():
                 track[leaf].append(value)

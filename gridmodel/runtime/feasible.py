@@ -56,6 +56,7 @@ class Feasible:
         self.kind, self.steps, self._dtype, self._device = kind, steps, dtype, device
         self._next = {Leaf("state", s.name): self._affine(s.next) for s in kind.states}
         self._bounds = [(self._affine(a.lower), self._affine(a.upper)) for a in kind.actions]
+        self._otherwise = [None if a.otherwise is None else self._affine(a.otherwise) for a in kind.actions]
         self._sides = [_side(a) for a in kind.actions]
         self._moved = [[self._moves(a, s) for s in kind.states if s.name in a.states] for a in kind.actions]
         self._start = {s.name: self._put(s.start) for s in kind.states}
@@ -92,6 +93,25 @@ class Feasible:
         self, i: int, t: int, raw: Tensor, here: Mapping[Leaf, Tensor], limits: Mapping[str, tuple[Tensor, Tensor]]
     ) -> Tensor:
         """The i-th action at step t, shape (B, N), from what policies said."""
+        lo, hi, idle = self._interval(i, t, here, limits)
+        if self._sides[i] > 0:
+            return idle + 0.5 * (raw + 1.0) * (hi - idle)
+        if self._sides[i] < 0:
+            return idle - 0.5 * (raw + 1.0) * (idle - lo)
+        return idle + torch.relu(raw) * (hi - idle) - torch.relu(-raw) * (idle - lo)
+
+    def otherwise(
+        self, i: int, t: int, here: Mapping[Leaf, Tensor], limits: Mapping[str, tuple[Tensor, Tensor]]
+    ) -> Tensor:
+        """The i-th action at step t, shape (B, N), without a policy."""
+        lo, hi, idle = self._interval(i, t, here, limits)
+        step = self._otherwise[i]
+        return idle if step is None else torch.minimum(torch.maximum(step.at(t, here), lo), hi)
+
+    def _interval(
+        self, i: int, t: int, here: Mapping[Leaf, Tensor], limits: Mapping[str, tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What a step allows: least, most, and what is nearest to zero, shape (B, N)."""
         lo, hi = (bound.at(t, here) for bound in self._bounds[i])
         lo, hi = torch.broadcast_tensors(lo, hi)
         least, most = lo, hi
@@ -107,12 +127,7 @@ class Feasible:
         lo = torch.minimum(lo, most)
         hi = torch.maximum(torch.minimum(hi, most), least)
         lo = torch.minimum(torch.maximum(lo, least), hi)
-        idle = torch.minimum(torch.maximum(torch.zeros_like(lo), lo), hi)
-        if self._sides[i] > 0:
-            return idle + 0.5 * (raw + 1.0) * (hi - idle)
-        if self._sides[i] < 0:
-            return idle - 0.5 * (raw + 1.0) * (idle - lo)
-        return idle + torch.relu(raw) * (hi - idle) - torch.relu(-raw) * (idle - lo)
+        return lo, hi, torch.minimum(torch.maximum(torch.zeros_like(lo), lo), hi)
 
     def _viable(self, state: StateStep, series: Mapping[Leaf, Tensor]) -> tuple[Tensor, Tensor]:
         own, step = Leaf("state", state.name), self._next[Leaf("state", state.name)]

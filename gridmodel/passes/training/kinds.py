@@ -91,8 +91,13 @@ def _action(party: AbstractParty, leaves: Leaves, name: str, steps: dict[str, St
                 f"{party.name}: {name!r} moves {state!r} in one direction when it rises and in the other when it "
                 "falls; training needs one direction."
             )
+    otherwise = None
+    if action.otherwise is not None:
+        otherwise = leaves.step_map(action.otherwise, f"what it does otherwise with {name!r}")
+        if odd := [leaf for leaf in otherwise.terms if leaf.sort not in ("state", "series")]:
+            raise ModelError(f"{party.name}: what it does otherwise with {name!r} holds {odd[0].sort} {odd[0].name!r}.")
     unit = leaves.day.party.unit(name)
-    return ActionStep(name, unit, sides[0], sides[1], tuple(moved))
+    return ActionStep(name, unit, sides[0], sides[1], tuple(moved), otherwise)
 
 
 def slopes(step: StepMap, action: str) -> tuple[Floats, Floats]:

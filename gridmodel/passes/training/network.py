@@ -68,6 +68,14 @@ class FeederNetwork(AbstractNetwork):
         across = torch.as_tensor(self.matrix.T.toarray()).to(found.v)
         return Flow((found.v @ across).abs(), found.converged)
 
+    def exact(self, p: Floats, q: Floats | None, loads: NDArray[np.complex128] | None) -> Flow:
+        """Magnitudes in pu at the nodes with limits, of ``Feeder.load_flow``."""
+        drawn = -_VA * (p + 1j * (0.0 if q is None else q))
+        own = np.array([unit.s for unit in self.feeder.generators[: self.first]], dtype=np.complex128)
+        given = np.concatenate([np.broadcast_to(own, (len(p), self.first)), drawn], axis=1)
+        found = self.feeder.load_flow(loads, given)
+        return Flow(np.abs((self.matrix @ found.v.T).T), found.converged)
+
 
 def feeder_network(
     feeder: Feeder, sites: Sequence[Site], v_min: float, v_max: float
