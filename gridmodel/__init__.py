@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gridmodel.errors import ModelError
+    from gridmodel.grid.elements import VoltVar
     from gridmodel.grid.feeder import Feeder
     from gridmodel.grid.flow.differentiable import TorchLoadFlow
     from gridmodel.grid.flow.linear import linear_flow
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
     from gridmodel.grid.pandapower_net import from_pandapower
     from gridmodel.grid.read import read_network
     from gridmodel.ir.result import Certificate, Result, Status
+    from gridmodel.ir.scenarios import Scenarios
     from gridmodel.language.model import Model
     from gridmodel.language.topology import Topology
+    from gridmodel.learning.foresight import foresight
+    from gridmodel.learning.policy import Policy
+    from gridmodel.learning.train import Target, train
     from gridmodel.physics.disaggregate import band_of, disaggregate
     from gridmodel.physics.flexibility import flexibility
     from gridmodel.physics.flexible import FlexibleDevice
@@ -52,12 +57,16 @@ __all__ = [
     "ModelError",
     "Network",
     "Plan",
+    "Policy",
     "Result",
+    "Scenarios",
     "SideBySide",
     "Status",
     "Sweep",
+    "Target",
     "Topology",
     "TorchLoadFlow",
+    "VoltVar",
     "band_of",
     "bus_prices",
     "compare",
@@ -66,6 +75,7 @@ __all__ = [
     "explain",
     "flexibility",
     "flow_series",
+    "foresight",
     "formulations",
     "from_pandapower",
     "linear_flow",
@@ -78,6 +88,7 @@ __all__ = [
     "relaxation",
     "solve",
     "sweep",
+    "train",
     "verify",
     "write_network",
 ]
@@ -93,12 +104,16 @@ _HOMES = {
     "ModelError": "gridmodel.errors",
     "Network": "gridmodel.grid.network",
     "Plan": "gridmodel.plan",
+    "Policy": "gridmodel.learning.policy",
     "Result": "gridmodel.ir.result",
+    "Scenarios": "gridmodel.ir.scenarios",
     "SideBySide": "gridmodel.side_by_side",
     "Status": "gridmodel.ir.result",
     "Sweep": "gridmodel.sweep",
+    "Target": "gridmodel.learning.train",
     "Topology": "gridmodel.language.topology",
     "TorchLoadFlow": "gridmodel.grid.flow.differentiable",
+    "VoltVar": "gridmodel.grid.elements",
     "band_of": "gridmodel.physics.disaggregate",
     "bus_prices": "gridmodel.physics.prices",
     "compare": "gridmodel.solve",
@@ -107,6 +122,7 @@ _HOMES = {
     "explain": "gridmodel.report.explain",
     "flexibility": "gridmodel.physics.flexibility",
     "flow_series": "gridmodel.grid.flow.series",
+    "foresight": "gridmodel.learning.foresight",
     "formulations": "gridmodel.side_by_side",
     "from_pandapower": "gridmodel.grid.pandapower_net",
     "linear_flow": "gridmodel.grid.flow.linear",
@@ -119,6 +135,7 @@ _HOMES = {
     "relaxation": "gridmodel.physics.relaxation",
     "solve": "gridmodel.solve",
     "sweep": "gridmodel.sweep",
+    "train": "gridmodel.learning.train",
     "verify": "gridmodel.verify.certificate",
     "write_network": "gridmodel.grid.json_file",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -13,9 +14,17 @@ from numpy.typing import NDArray
 from gridmodel.errors import UnknownNameError
 from gridmodel.ir.claim import Reveal
 
-__all__ = ["Certificate", "Result", "Seconds", "Status", "Trace"]
+__all__ = ["AbstractVerifiable", "Certificate", "Result", "Seconds", "Status", "Trace"]
 
 Floats = NDArray[np.float64]
+
+
+class AbstractVerifiable(abc.ABC):
+    """An answer that ``gm.verify`` judges in a way of its own."""
+
+    @abc.abstractmethod
+    def verified(self) -> Any:
+        """The certificate, which the answer keeps."""
 
 
 class Status(Enum):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from gridmodel.errors import ModelError
-from gridmodel.ir.result import Certificate, Result, Status
+from gridmodel.ir.result import AbstractVerifiable, Certificate, Result, Status
 from gridmodel.language.model import Model
 from gridmodel.runtime.judgement import Judgement
 from gridmodel.verify.central import Central, solve_central
@@ -44,8 +44,14 @@ def certificate_of(judged: Judgement, tolerance: float) -> Certificate:
     )
 
 
-def verify(result: Result) -> Certificate:
+@overload
+def verify(result: Result) -> Certificate: ...
+@overload
+def verify(result: AbstractVerifiable) -> Any: ...
+def verify(result: Result | AbstractVerifiable) -> Any:
     """Solves the model centrally and completes the result's certificate with the differences.
+
+    Policies are judged on held-out days instead, see ``gridmodel.learning``.
 
     The completed certificate is attached to the result; a result that was only "solved" becomes "certified" where the
     central optimum confirms it. A result without an answer gets the central verdict.
@@ -53,6 +59,8 @@ def verify(result: Result) -> Certificate:
     Raises:
         ModelError: the result has no model to solve.
     """
+    if isinstance(result, AbstractVerifiable):
+        return result.verified()
     if result.model is None:
         raise ModelError("the result carries no model; verify(...) needs one that gridmodel.solve returned.")
     start = time.perf_counter()
