@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gridmodel.language.model import Model
     from gridmodel.language.topology import Topology
     from gridmodel.learning.foresight import foresight
+    from gridmodel.learning.network_optimum import foresight_on_network
     from gridmodel.learning.policy import Policy
     from gridmodel.learning.train import Target, train
     from gridmodel.physics.disaggregate import band_of, disaggregate
@@ -76,6 +77,7 @@ __all__ = [
     "flexibility",
     "flow_series",
     "foresight",
+    "foresight_on_network",
     "formulations",
     "from_pandapower",
     "linear_flow",
@@ -123,6 +125,7 @@ _HOMES = {
     "flexibility": "gridmodel.physics.flexibility",
     "flow_series": "gridmodel.grid.flow.series",
     "foresight": "gridmodel.learning.foresight",
+    "foresight_on_network": "gridmodel.learning.network_optimum",
     "formulations": "gridmodel.side_by_side",
     "from_pandapower": "gridmodel.grid.pandapower_net",
     "linear_flow": "gridmodel.grid.flow.linear",

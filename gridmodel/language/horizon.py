@@ -73,6 +73,7 @@ class Series:
     parameter: cp.Parameter
     shared: bool
     known: bool
+    unit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -193,9 +194,8 @@ class Horizon:
             shared: one series for all agents of a fleet.
             known: the whole day is known at its start, as day-ahead prices and timetables are.
         """
-        del unit
         parameter = self.party.parameter(name, self.steps, value=value, shared=shared and self.party.size is not None)
-        self.known[name] = Series(parameter, shared or self.party.size is None, known)
+        self.known[name] = Series(parameter, shared or self.party.size is None, known, unit)
         return parameter
 
     def parts(self, name: str) -> tuple[cp.Variable, cp.Variable]:
@@ -207,11 +207,7 @@ class Horizon:
         Raises:
             UnknownNameError: no action of this name.
         """
-        if name not in self.actions:
-            raise UnknownNameError(
-                f"{self.party.name} has no action {name!r}; it has {', '.join(self.actions) or 'none'}."
-            )
-        action = self.actions[name]
+        action = self._named(self.actions, "action", name)
         if action.up is None or action.down is None:
             unit = self.party.unit(name)
             action.up, action.down = (
@@ -241,16 +237,11 @@ class Horizon:
             ShapeError: another shape.
         """
         place = caller()
-        if name not in self.states:
-            raise UnknownNameError(
-                f"{self.party.name} has no state {name!r}; it has {', '.join(self.states) or 'none'}."
-            )
-        state = self.states[name]
+        where = f"what comes next of {self.party.name}.{name}"
+        state = self._named(self.states, "state", name)
         if state.next is not None:
-            raise DuplicateNameError(
-                f"{self.party.name}: what comes next of {name!r} is said at {state.next.place} already."
-            )
-        wide = self._wide(expression, f"what comes next of {self.party.name}.{name} at {place}")
+            raise DuplicateNameError(f"{where} is said at {state.next.place} already.")
+        wide = self._wide(expression, f"{where} at {place}")
         self.party.subject_to(state.variable[..., 1:] == wide, name=f"next {name}")
         state.next = Said(wide, place)
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from gridmodel.ir.result import AbstractVerifiable
 from gridmodel.ir.training import TrainingGraph
 from gridmodel.language.model import Model
 from gridmodel.runtime.training import Round
+
+if TYPE_CHECKING:
+    from gridmodel.learning.module import AgentNetwork
 
 __all__ = ["Policy", "PolicyCertificate"]
 
@@ -73,7 +76,8 @@ class Policy(AbstractVerifiable):
 
     weights: by "kind/layer/weight" and "kind/layer/offset", shape (agents, in, out) and (agents, 1, out). history: one
     entry a round of training. status: "trained", "stopped" at its target, or "interrupted". minutes: spent.
-    model: None where it was loaded without one. certificate: by ``gm.verify``.
+    model: None where it was loaded without one. certificate: by ``gm.verify``. source: what the command line built the
+    model from, {"model": name or file, "options": {name: text}}, so that it can be built again.
     """
 
     method: str
@@ -87,6 +91,7 @@ class Policy(AbstractVerifiable):
     model: Model | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     certificate: PolicyCertificate | None = None
+    source: Mapping[str, Any] | None = None
 
     def __repr__(self) -> str:
         return f"Policy({self.graph.name!r}, {self.method}, {self.graph.agents} agents, {len(self.history)} rounds)"
@@ -104,7 +109,7 @@ class Policy(AbstractVerifiable):
         about = {
             "method": self.method, "seed": self.seed, "fingerprint": self.graph.fingerprint, "model": self.graph.name,
             "status": self.status, "message": self.message, "seconds": self.seconds, "options": dict(self.options),
-            "history": [asdict(one) for one in self.history],
+            "history": [asdict(one) for one in self.history], "source": self.source,
         }  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part.npz")
@@ -134,7 +139,7 @@ class Policy(AbstractVerifiable):
         history = tuple(Round(**one) for one in about["history"])
         return cls(
             about["method"], about["seed"], graph, weights, history, tuple(about["seconds"]), about["status"],
-            about["message"], model, about["options"],
+            about["message"], model, about["options"], source=about.get("source"),
         )  # fmt: skip
 
     def export(self, folder: str | Path, agents: Sequence[str] | None = None) -> tuple[Path, ...]:
@@ -142,6 +147,12 @@ class Policy(AbstractVerifiable):
         from gridmodel.learning.export import export
 
         return export(self, folder, agents)
+
+    def module(self, agent: str) -> AgentNetwork:
+        """The network of one agent, "battery[3]", as a module of torch; it takes what the contract file says."""
+        from gridmodel.learning.module import module_of
+
+        return module_of(self, agent)
 
 
 def read_policy(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:

@@ -85,8 +85,8 @@ def _action(party: AbstractParty, leaves: Leaves, name: str, steps: dict[str, St
                 f"{party.name}: the state {state!r} is moved by {name!r} and by {min(other)!r}; a policy keeps the "
                 "limits of states that one action moves. Split the agent, or the state."
             )
-        up, down = slopes(steps[state], name)
-        if (up * down < 0).any() or ((up == 0) & (down == 0)).any():
+        by = np.concatenate([side.ravel() for side in slopes(steps[state], name)])
+        if (by > 0).any() and (by < 0).any():
             raise NotApplicableError(
                 f"{party.name}: {name!r} moves {state!r} in one direction when it rises and in the other when it "
                 "falls; training needs one direction."
@@ -192,4 +192,4 @@ def leaves_value(side: Any) -> Floats:
 
 
 def _unit(day: Horizon, leaf: Leaf) -> str | None:
-    return day.party.unit(leaf.name) if leaf.sort in ("state", "action") else None
+    return day.known[leaf.name].unit if leaf.sort == "series" else day.party.unit(leaf.name)

@@ -70,11 +70,14 @@ class FeederNetwork(AbstractNetwork):
 
     def exact(self, p: Floats, q: Floats | None, loads: NDArray[np.complex128] | None) -> Flow:
         """Magnitudes in pu at the nodes with limits, of ``Feeder.load_flow``."""
+        found = self.feeder.load_flow(loads, self.generation(p, q))
+        return Flow(np.abs((self.matrix @ found.v.T).T), found.converged)
+
+    def generation(self, p: Floats, q: Floats | None) -> NDArray[np.complex128]:
+        """What all generators of the feeder inject in VA where devices draw this, shape (rows, generators)."""
         drawn = -_VA * (p + 1j * (0.0 if q is None else q))
         own = np.array([unit.s for unit in self.feeder.generators[: self.first]], dtype=np.complex128)
-        given = np.concatenate([np.broadcast_to(own, (len(p), self.first)), drawn], axis=1)
-        found = self.feeder.load_flow(loads, given)
-        return Flow(np.abs((self.matrix @ found.v.T).T), found.converged)
+        return np.concatenate([np.broadcast_to(own, (len(p), self.first)), drawn], axis=1)
 
 
 def feeder_network(
@@ -117,7 +120,7 @@ def _port(feeder: Feeder, site: Site, name: str) -> Generator:
     count = 1 if delta else len(nodes)
     terminal = Terminal(bus, nodes if delta else (*nodes, 0))
     between = delta or count > 1
-    droop = {} if site.droop is None else {"droop": site.droop}
+    droop = {} if site.droop is None else {"droop": site.droop, "s_max": 0.0}
     return Generator(
         name, terminal, count, "delta" if delta else "wye", 0j, base * (np.sqrt(3.0) if between else 1.0), **droop
     )
