@@ -32,10 +32,14 @@ def project_dual(cones: Cones, zeta: Floats) -> Floats:
     for size in cones.soc:
         _second_order(out[:, start : start + size])
         start += size
-    for order in cones.psd:
-        count = order * (order + 1) // 2
-        _semidefinite(out[:, start : start + count], order)
-        start += count
+    if cones.psd:
+        counts = [order * (order + 1) // 2 for order in cones.psd]
+        firsts = start + np.cumsum([0, *counts[:-1]])
+        orders = np.array(cones.psd)
+        for order in np.unique(orders):
+            rows = firsts[orders == order, None] + np.arange(order * (order + 1) // 2)
+            out[:, rows] = _semidefinite(out[:, rows], int(order))
+        start += sum(counts)
     for _ in range(cones.exp):
         _exponential(out[:, start : start + 3])
         start += 3
@@ -57,14 +61,15 @@ def _second_order(z: Floats) -> None:
     z[:, 1:] *= np.minimum(np.divide(top, length, out=np.ones_like(top), where=length > 0), 1.0)[:, None]
 
 
-def _semidefinite(z: Floats, order: int) -> None:
+def _semidefinite(z: Floats, order: int) -> Floats:
+    """The projections of cones of one order, shape (..., rows)."""
     col, row = np.tril_indices(order)
     weight = np.where(col == row, 1.0, np.sqrt(0.5))
-    full = np.zeros((len(z), order, order))
-    full[:, row, col] = full[:, col, row] = z * weight
+    full = np.zeros((*z.shape[:-1], order, order))
+    full[..., row, col] = full[..., col, row] = z * weight
     values, vectors = np.linalg.eigh(full)
-    positive = np.einsum("nij,nj,nkj->nik", vectors, np.maximum(values, 0.0), vectors)
-    z[:] = positive[:, row, col] / weight
+    positive = (vectors * np.maximum(values, 0.0)[..., None, :]) @ vectors.swapaxes(-1, -2)
+    return np.asarray(positive[..., row, col] / weight)
 
 
 def _exponential(z: Floats) -> None:

@@ -80,11 +80,11 @@ class Area:
         self.C = sp.csr_array(block.C.multiply(sizes[None, :]).multiply(1.0 / rows[block.rows][:, None]))
         self._right = np.vstack([self.C.T.toarray(), np.zeros((self.m + self.degree, self.C.shape[0]))])
 
-    def start(self, barrier: float) -> AreaPoint:
-        """The start of the search, within the bounds, with slacks of at least one."""
+    def start(self, barrier: float, room: float) -> AreaPoint:
+        """The start of the search, within the bounds, with scaled slacks of at least ``room``."""
         block = self.block
         inside = np.clip(block.start, block.lower, block.upper) / self.sizes
-        s = np.maximum(-self.violations(inside)[1], 1.0)
+        s = np.maximum(-self.violations(inside)[1], room)
         return AreaPoint(inside, np.zeros(self.m), s, barrier / s)
 
     def near(self, x: Floats, nu: Floats, zeta: Floats, mu: Floats) -> AreaPoint:

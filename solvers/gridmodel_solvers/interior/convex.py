@@ -48,9 +48,39 @@ class _Move:
     side: Side
     mu: Floats
 
-    def plus(self, factor: float, other: _Move) -> _Move:
-        points = tuple(one.plus(factor, two) for one, two in zip(self.points, other.points, strict=True))
-        return _Move(points, self.side.plus(factor, other.side), self.mu + factor * other.mu)
+
+class _Round:
+    """The Newton systems of one round: every agent's factor, and the coordinator's Schur complement of them all."""
+
+    def __init__(self, engine: Convex, state: ConvexState, terms: Sequence[Terms]) -> None:
+        self.engine, self.state, self.terms = engine, state, terms
+        rows = len(state.mu)
+        schur = np.zeros((rows, rows))
+        for part, term in zip(engine.parts, terms, strict=True):
+            part.schur(term, schur)
+        self._schur = engine.hub.factored(schur, engine.hub.weight(state.side))
+        self._apart = engine.problem.coupling_value([at.x for at in state.points]) - state.side.y
+
+    def move(self, share: float, gamma: float, by: _Move | None) -> _Move:
+        """The step that mends a share of the residuals and goes to the centre of height gamma, ``by`` counted in."""
+        hub, side, mu = self.engine.hub, self.state.side, self.state.mu
+        parts = list(zip(self.engine.parts, self.terms, strict=True))
+        turns = [None] * len(parts) if by is None else by.points
+        targets = [
+            part.target(at, term, gamma, turn)
+            for (part, term), at, turn in zip(parts, self.state.points, turns, strict=True)
+        ]
+        free = [part.towards(term, share, target) for (part, term), target in zip(parts, targets, strict=True)]
+        right = share * self._apart
+        for (part, _), d in zip(parts, free, strict=True):
+            np.add.at(right, part.stack.rows, part.stack.C.dot(d[:, : part.n]))
+        target = hub.target(side, gamma, None if by is None else by.side)
+        pull = hub.pull(side, mu, share, target)
+        du = self._schur.solve(right, pull)
+        points = tuple(
+            part.direction(term, share, t, d, du) for (part, term), t, d in zip(parts, targets, free, strict=True)
+        )
+        return _Move(points, hub.direction(side, share, target, pull, du), du)
 
 
 class Convex:
@@ -85,9 +115,8 @@ class Convex:
             return state
         gamma = self._gamma(state.points, state.side)
         try:
-            terms = [p.linearised(at, state.mu, gamma) for p, at in zip(self.parts, state.points, strict=True)]
-            affine, central = self._solve(state, terms, gamma)
-            sigma, move, steps = self._choose(state, affine, central, gamma)
+            terms = [part.linearised(at, state.mu) for part, at in zip(self.parts, state.points, strict=True)]
+            sigma, move, steps = self._choose(_Round(self, state, terms), gamma)
         except (RuntimeError, ValueError, np.linalg.LinAlgError):
             return replace(state, lost=True)
         if not all(np.isfinite(by.x).all() and np.isfinite(by.z).all() for by in move.points):
@@ -99,30 +128,12 @@ class Convex:
         side = state.side.moved(*steps, move.side)
         return replace(state, points=points, side=side, mu=state.mu + steps[1] * move.mu, steps=steps, sigma=sigma)
 
-    def _solve(self, state: ConvexState, terms: Sequence[Terms], gamma: float) -> tuple[_Move, _Move]:
-        """Sums up the Schur complements, solves for du, and lets the parts take it back."""
-        rows = len(state.mu)
-        every = np.arange(rows)
-        schur, right = np.zeros((rows, rows)), np.zeros((rows, 2))
-        for part, term in zip(self.parts, terms, strict=True):
-            part.schur(term, schur, every)
-            at = part.stack.rows
-            np.add.at(right[:, 0], at, term.reported + part.stack.C.dot(term.affine[:, : part.n]))
-            np.add.at(right[:, 1], at, part.stack.C.dot(term.central[:, : part.n]))
-        right[:, 0] -= state.side.y
-        tally = self.hub.tally(state.side, state.mu, gamma)
-        du = self.hub.solve(schur, right, tally)
-        found = [p.directions(at, term, du) for p, at, term in zip(self.parts, state.points, terms, strict=True)]
-        sides = self.hub.directions(state.side, tally, du)
-        one = _Move(tuple(pair[0] for pair in found), sides[0], du[:, 0])
-        return one, _Move(tuple(pair[1] for pair in found), sides[1], du[:, 1])
-
     def _error(self, state: ConvexState, terms: Sequence[Terms]) -> float:
         """The largest residual of equations, limits, rows and gradients, all scaled."""
         value = self.problem.coupling_value([at.x for at in state.points])
         worst = [value - state.side.y, self.hub.residual(state.side, state.mu)]
-        for part, at, term in zip(self.parts, state.points, terms, strict=True):
-            worst += [term.gap, part.stack.A.dot(at.x) - part.stack.b, part.gradient(at, state.mu)]
+        for term in terms:
+            worst += [term.gap, term.side, term.slope]
         return max(float(np.abs(one).max(initial=0.0)) for one in worst)
 
     def stuck(self, state: ConvexState) -> str | None:
@@ -131,18 +142,15 @@ class Convex:
             return "the steps are no longer numbers"
         return f"no progress in {_PATIENCE} rounds" if state.idle >= _PATIENCE else None
 
-    def _choose(
-        self, state: ConvexState, affine: _Move, central: _Move, gamma: float
-    ) -> tuple[float, _Move, tuple[float, float]]:
-        """sigma, the step and its lengths."""
+    def _choose(self, step: _Round, gamma: float) -> tuple[float, _Move, tuple[float, float]]:
+        """sigma, the step and its lengths: first towards the optimum, then with what was learnt from that."""
+        affine = step.move(1.0, 0.0, None)
+        steps = self._reach(step.state, affine, 1.0)
         sigma = self.sigma if gamma > 0 else 0.0
         if sigma is None:
-            steps = self._reach(state, affine, 1.0)
-            after = self._after(state, affine, steps)
-            sigma = float(np.clip((after / gamma) ** 3, 1e-6, 1.0))
-        move = affine.plus(sigma, central)
-        steps = self._reach(state, move, _BACK)
-        return sigma, move, steps
+            sigma = float(np.clip((self._after(step.state, affine, steps) / gamma) ** 3, 1e-6, 1.0))
+        move = step.move(1.0 - sigma, sigma * gamma, affine)
+        return sigma, move, self._reach(step.state, move, _BACK)
 
     def _reach(self, state: ConvexState, move: _Move, back: float) -> tuple[float, float]:
         primal, dual = self.hub.reach(state.side, move.side)

@@ -43,11 +43,6 @@ class Pattern:
                   options={"SymmetricMode": True})  # fmt: skip
         return np.asarray(lu.perm_c, dtype=np.intp)
 
-    def build(self, data: Floats) -> sp.csc_matrix[Any]:
-        """The full matrix of one block."""
-        half = sp.csc_matrix((data, (self.row, self.col)), shape=(self.size, self.size))
-        return sp.csc_matrix(half + sp.tril(half, -1).T)
-
 
 class AbstractFactor(abc.ABC):
     """Solves with N symmetric matrices of one pattern."""
@@ -57,23 +52,51 @@ class AbstractFactor(abc.ABC):
         """K_i^-1 right_i, shapes (N, size, columns)."""
 
 
+class _Order:
+    """The full matrix of one block, its rows and columns in the order of elimination."""
+
+    def __init__(self, pattern: Pattern) -> None:
+        self.place = pattern.order
+        row, col = self.place[pattern.row], self.place[pattern.col]
+        off = np.flatnonzero(row != col)
+        self.source = np.concatenate([np.arange(len(row)), off])
+        keys = np.concatenate([col, row[off]]) * pattern.size + np.concatenate([row, col[off]])
+        unique, self.target = np.unique(keys, return_inverse=True)
+        self.count = len(unique)
+        self.indices = (unique % pattern.size).astype(np.intc)
+        starts = np.searchsorted(unique, np.arange(pattern.size + 1) * pattern.size)
+        self.starts = starts.astype(np.intc)
+        self.shape = (pattern.size, pattern.size)
+
+    def build(self, data: Floats) -> sp.csc_matrix[Any]:
+        """The matrix of one block from the entries of its pattern."""
+        values = np.bincount(self.target, weights=data[self.source], minlength=self.count)
+        return sp.csc_matrix((values, self.indices, self.starts), shape=self.shape)
+
+
 @final
 class SparseLU(AbstractFactor):
-    """One sparse LU a block, refined once."""
+    """One sparse LU a block."""
 
-    def __init__(self, pattern: Pattern, data: Floats) -> None:
-        self._matrices = [pattern.build(one) for one in data]
+    def __init__(self, pattern: Pattern, data: Floats, order: _Order | None = None) -> None:
+        self._order = order or _Order(pattern)
         self._factors = [
-            splu(K, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=1e-3, options={"SymmetricMode": True})
-            for K in self._matrices
+            splu(self._order.build(one), permc_spec="NATURAL", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+            for one in data
         ]
+
+    @staticmethod
+    def symbolic(pattern: Pattern) -> _Order:
+        """What factors of one pattern share."""
+        return _Order(pattern)
 
     def solve(self, right: Floats) -> Floats:
         """K_i^-1 right_i."""
-        out = np.empty_like(right)
-        for i, (K, lu) in enumerate(zip(self._matrices, self._factors, strict=True)):
-            found = lu.solve(right[i])
-            out[i] = found + lu.solve(right[i] - K @ found)
+        out, place = np.empty_like(right), self._order.place
+        inner = np.empty(right.shape[1:])
+        for i, lu in enumerate(self._factors):
+            inner[place] = right[i]
+            out[i] = lu.solve(inner)[place]
         return out
 
 
@@ -131,7 +154,6 @@ class BatchedLDL(AbstractFactor):
             values[target] -= scaled[one] * column[two]
             values[start : start + len(rows)] = scaled
         self._values = values
-        self._pattern, self._data = pattern, data
 
     @staticmethod
     def symbolic(pattern: Pattern) -> _Symbolic:
@@ -139,14 +161,12 @@ class BatchedLDL(AbstractFactor):
         return _Symbolic(pattern)
 
     def solve(self, right: Floats) -> Floats:
-        """K_i^-1 right_i, refined once."""
+        """K_i^-1 right_i."""
         width = max(1, _ENTRIES_AT_ONCE // max(right.shape[0] * right.shape[1], 1))
         out = np.empty_like(right)
         for first in range(0, right.shape[2], width):
             part = np.ascontiguousarray(right[:, :, first : first + width].transpose(1, 2, 0))
-            found = self._once(part)
-            found += self._once(part - self._dot(found))
-            out[:, :, first : first + width] = found.transpose(2, 0, 1)
+            out[:, :, first : first + width] = self._once(part).transpose(2, 0, 1)
         return out
 
     def _once(self, right: Floats) -> Floats:
@@ -163,13 +183,3 @@ class BatchedLDL(AbstractFactor):
                 start = sym.starts[j]
                 b[j] -= np.einsum("rn,rcn->cn", values[start : start + len(rows)], b[rows])
         return np.asarray(b[sym.place])
-
-    def _dot(self, x: Floats) -> Floats:
-        out = np.zeros_like(x)
-        row, col = self._pattern.row, self._pattern.col
-        for k in range(len(row)):
-            i, j = row[k], col[k]
-            out[i] += self._data[:, k] * x[j]
-            if i != j:
-                out[j] += self._data[:, k] * x[i]
-        return out

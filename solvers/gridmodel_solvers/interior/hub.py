@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, lstsq
-from scipy.sparse.linalg import splu
 
-__all__ = ["Hub", "Side", "Tally"]
+__all__ = ["Hub", "Schur", "Side", "Tally"]
 
 Floats = NDArray[np.float64]
 
-_DENSE = 1500
 _FLOOR = 1e-10
 
 
@@ -41,12 +39,14 @@ class Side:
 
 @dataclass(frozen=True)
 class Tally:
-    """The coordinator's residuals in a round: y enters the rows as -y + (dmu + pull) / weight."""
+    """The coordinator's part of a round's steps towards the optimum and towards the centre, in this order.
+
+    weight: (rows,). pulls: (rows, 2). targets: of the complementarity of ends.
+    """
 
     weight: Floats
-    gap: Floats
-    pull: Floats
-    inverse: Floats
+    pulls: Floats
+    targets: tuple[Floats, Floats]
 
 
 class Hub:
@@ -75,37 +75,53 @@ class Hub:
         """How far mu is from the multipliers of the ends."""
         return np.asarray(np.where(self.equal, 0.0, mu + side.z[0] - side.z[1]))
 
-    def tally(self, side: Side, mu: Floats, gamma: float) -> Tally:
-        """Weights and right sides of y once its own multipliers are eliminated; columns: affine, central."""
-        ratio = np.where(self.ends, side.z / side.s, 0.0)
-        gap = np.where(self.ends, np.array([side.y - self._low, self._high - side.y]) - side.s, 0.0)
-        inverse = np.where(self.ends, gamma / side.s, 0.0)
-        weight = ratio.sum(axis=0) + 1e-12
-        toward = side.z + ratio * gap
-        affine = np.where(self.equal, 0.0, mu + side.z[0] - side.z[1] - toward[0] + toward[1])
-        central = inverse[0] - inverse[1]
-        return Tally(weight, gap, np.stack([affine, central], axis=1), inverse)
+    def weight(self, side: Side) -> Floats:
+        """The curvature of the ends' barrier: y enters the rows as -y + (dmu + pull) / weight."""
+        return np.asarray(np.where(self.ends, side.z / side.s, 0.0).sum(axis=0) + 1e-12)
 
-    def solve(self, schur: Floats | sp.csr_array, right: Floats, tally: Tally) -> Floats:
+    def target(self, side: Side, gamma: float, by: Side | None = None) -> Floats:
+        """The t of dz + z/s ds = t with which s z = gamma, to second order where the step is about ``by``."""
+        product = 0.0 if by is None else by.s * by.z
+        return np.where(self.ends, (gamma - product) / side.s - side.z, 0.0)
+
+    def pull(self, side: Side, mu: Floats, share: float, target: Floats) -> Floats:
+        """The right side of y once its own multipliers are eliminated, of a step that mends a share of residuals."""
+        free = target - share * np.where(self.ends, side.z / side.s, 0.0) * self._gap(side)
+        return np.asarray(np.where(self.equal, 0.0, share * self.residual(side, mu) + free[0] - free[1]))
+
+    def factored(self, schur: Floats, weight: Floats) -> Schur:
+        """The matrix of all rows, sum S_i + 1/weight."""
+        return Schur(schur, np.where(self.equal, 0.0, 1.0 / weight))
+
+    def direction(self, side: Side, share: float, target: Floats, pull: Floats, du: Floats) -> Side:
+        """Changes of the sides once du is known."""
+        dy = np.where(self.equal, 0.0, (du + pull) / self.weight(side))
+        ds = np.where(self.ends, np.array([dy, -dy]) + share * self._gap(side), 0.0)
+        return Side(dy, ds, np.where(self.ends, target - side.z / side.s * ds, 0.0))
+
+    def _gap(self, side: Side) -> Floats:
+        return np.where(self.ends, np.array([side.y - self._low, self._high - side.y]) - side.s, 0.0)
+
+    # Two steps at once ---------------------------------------------------------------------------------------------
+
+    def tally(self, side: Side, mu: Floats, gamma: float) -> Tally:
+        """What ``solve`` and ``directions`` need for the steps towards the optimum and towards the centre."""
+        affine = self.target(side, 0.0)
+        central = self.target(side, gamma) - affine
+        pulls = np.stack([self.pull(side, mu, 1.0, affine), self.pull(side, mu, 0.0, central)], axis=1)
+        return Tally(self.weight(side), pulls, (affine, central))
+
+    def solve(self, schur: Floats, right: Floats, tally: Tally) -> Floats:
         """du of (sum S_i + 1/weight) du = sum r_i - pull / weight, shape (rows, 2)."""
-        loose = ~self.equal
-        diagonal = np.where(loose, 1.0 / tally.weight, 0.0)
-        right = right - np.where(loose[:, None], tally.pull / tally.weight[:, None], 0.0)
-        if isinstance(schur, np.ndarray):
-            return _dense(schur + np.diag(diagonal), right)
-        whole = sp.csc_matrix(schur + sp.diags_array(diagonal))
-        floor = _FLOOR * np.maximum(whole.diagonal(), 1e-8)
-        return np.asarray(splu(sp.csc_matrix(whole + sp.diags_array(floor))).solve(right))
+        return self.factored(schur, tally.weight).solve(right, tally.pulls)
 
     def directions(self, side: Side, tally: Tally, du: Floats) -> tuple[Side, Side]:
         """Changes of the sides once du is known."""
-        return self._direction(side, tally, du[:, 0], 0), self._direction(side, tally, du[:, 1], 1)
-
-    def _direction(self, side: Side, tally: Tally, du: Floats, column: int) -> Side:
-        dy = np.where(self.equal, 0.0, (du + tally.pull[:, column]) / tally.weight)
-        ds = np.where(self.ends, np.array([dy, -dy]) + (tally.gap if column == 0 else 0.0), 0.0)
-        dz = (-side.z if column == 0 else tally.inverse) - side.z / side.s * ds
-        return Side(dy, ds, np.where(self.ends, dz, 0.0))
+        one, two = (
+            self.direction(side, share, target, tally.pulls[:, c], du[:, c])
+            for c, (share, target) in enumerate(zip((1.0, 0.0), tally.targets, strict=True))
+        )
+        return one, two
 
     def reach(self, side: Side, by: Side) -> tuple[float, float]:
         """The largest primal and dual steps that keep slacks and multipliers positive."""
@@ -121,16 +137,27 @@ def _reach(s: Floats, ds: Floats, there: NDArray[np.bool_]) -> float:
     return 1.0 / most if most > 0 else np.inf
 
 
-def _dense(matrix: Floats, right: Floats) -> Floats:
-    """Solves with a matrix that is positive semidefinite up to rounding; redundant rows get no change."""
-    size = np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
-    scaled = 0.5 * (matrix + matrix.T) / np.outer(size, size)
-    sought = right / size[:, None]
-    try:
-        factor = cho_factor(scaled + _FLOOR * np.eye(len(size)), check_finite=False)
-        found = cho_solve(factor, sought, check_finite=False)
+class Schur:
+    """sum S_i + 1/weight, factored: positive semidefinite up to rounding; redundant rows get no change."""
+
+    def __init__(self, schur: Floats, diagonal: Floats) -> None:
+        self._diagonal = diagonal
+        matrix = schur + np.diag(diagonal)
+        self._size = np.sqrt(np.maximum(np.abs(np.diag(matrix)), 1e-300))
+        self._scaled = 0.5 * (matrix + matrix.T) / np.outer(self._size, self._size)
+        self._factor: tuple[Floats, bool] | None = None
+        with suppress(np.linalg.LinAlgError):
+            self._factor = cho_factor(self._scaled + _FLOOR * np.eye(len(self._size)), check_finite=False)
+
+    def solve(self, right: Floats, pull: Floats) -> Floats:
+        """du of (sum S_i + 1/weight) du = right - pull / weight, shapes (rows,) or (rows, columns)."""
+        sought = (right.T - self._diagonal * pull.T) / self._size
+        return np.asarray((self._inverse(sought.T).T / self._size).T)
+
+    def _inverse(self, sought: Floats) -> Floats:
+        if self._factor is None:
+            return np.asarray(lstsq(self._scaled, sought, cond=1e-14)[0])
+        found = cho_solve(self._factor, sought, check_finite=False)
         for _ in range(2):
-            found = found + cho_solve(factor, sought - scaled @ found, check_finite=False)
-    except np.linalg.LinAlgError:
-        found = lstsq(scaled, sought, cond=1e-14)[0]
-    return np.asarray(found / size[:, None])
+            found = found + cho_solve(self._factor, sought - self._scaled @ found, check_finite=False)
+        return np.asarray(found)

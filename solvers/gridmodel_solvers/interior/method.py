@@ -10,7 +10,6 @@ from gridmodel.ir.properties import Properties, Traffic, Verdict
 from gridmodel.ir.smooth import SmoothProblem
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
 from gridmodel_solvers.interior.convex import Convex
-from gridmodel_solvers.interior.curved import Curved, curved_suits
 from gridmodel_solvers.interior.smooth import Smooth
 
 __all__ = ["Interior"]
@@ -26,8 +25,9 @@ class Interior(AbstractAlgorithm):
     (sum_i S_i) dmu = sum_i r_i,  S_i = C_i K_i^-1 C_i',  r_i = C_i x_i + C_i K_i^-1 (right side of agent i),
     K_i the matrix of Newton's step of agent i towards the central path of height sigma gamma
 
-    A round is one message up (S_i, r_i) and one down (dmu), and a few numbers of which only the least or the sum
-    counts: step lengths and complementarity.
+    A round is one message up (S_i, r_i) and one down (dmu), on convex blocks one more of each (r_i and dmu again, for
+    the step that makes up for what the first one misses), and a few numbers of which only the least or the sum counts:
+    step lengths and complementarity.
 
     sigma: the share of complementarity that a round aims at; None chooses it anew in every round.
     delta, delta_smooth: added to the curvature of every scaled column of convex and of smooth blocks, so that columns
@@ -63,22 +63,20 @@ class Interior(AbstractAlgorithm):
         return Verdict(True, "every agent condenses its optimality conditions onto its coupling rows")
 
     def traffic(self, problem: Any) -> Traffic:
-        """Every agent sends a triangle and two columns over its rows and eight numbers, and gets two columns back."""
+        """Every agent sends a triangle and two columns over its rows and a few numbers, and gets two columns back."""
         if isinstance(problem, SmoothProblem):
-            slots = [(1, len(block.rows)) for block in problem.blocks]
+            turns, slots = 1, [(1, len(block.rows)) for block in problem.blocks]
         else:
-            slots = [(stack.size, stack.slots) for stack in problem.stacks]
+            turns, slots = 2, [(stack.size, stack.slots) for stack in problem.stacks]
         reach = sum(count for count, k in slots if k)
-        return Traffic(2 * reach, sum(count * (k * (k + 1) // 2 + 4 * k + _SCALARS) for count, k in slots if k))
+        numbers = sum(count * (k * (k + 1) // 2 + 4 * k + _SCALARS) for count, k in slots if k)
+        return Traffic(2 * turns * reach, numbers)
 
     def init(self, problem: Any, warm: Iterate | None, tolerance: float) -> Any:
         """The first state."""
         if isinstance(problem, SmoothProblem):
             return Smooth(problem, self.sigma, self.delta_smooth, self.barrier_smooth).start(warm)
-        engine = Convex(problem, self.sigma, self.delta, self.barrier)
-        if warm is None and curved_suits(problem):
-            return Curved(problem, self.sigma, self.delta_smooth, self.barrier, engine).start()
-        return engine.start(warm)
+        return Convex(problem, self.sigma, self.delta, self.barrier).start(warm)
 
     def step(self, state: Any) -> Any:
         """One round."""

@@ -8,12 +8,57 @@ from numpy.typing import NDArray
 
 from gridmodel.ir.smooth import SmoothBlock, SmoothProblem
 
-__all__ = ["column_sizes", "row_sizes", "typical_cost"]
+__all__ = ["column_sizes", "reaches", "row_sizes", "typical_cost"]
 
 Floats = NDArray[np.float64]
 
 _SWEEPS = 10
 _NOTHING = 1e-12
+
+
+def reaches(block: SmoothBlock) -> Floats:
+    """How far each column may be expected to move, which scales with the column's unit, shape (n,).
+
+    r_j = upper_j - lower_j with two ends, else start_j's distance from its one end, else |start_j|; every column that
+    is still unknown gets the geometric mean, over the rows that hold it, of
+
+    max(-c_i(start), |J_ik| r_k over known columns k) / |J_ij|
+
+    and 1 where no row tells. No norms over columns of several units enter, so that a search takes the same steps in
+    any units.
+    """
+    width = block.upper - block.lower
+    low, high, size = np.isfinite(block.lower), np.isfinite(block.upper), np.abs(block.start)
+    side = np.where(low, block.start - block.lower, np.where(high, block.upper - block.start, size))
+    known = np.where(side > 0, side, size)
+    reach = np.where(low & high & (width > 0), width, np.where(known > 0, known, np.nan))
+    of_h, of_c = block.functions.jacobians(block.start)
+    matrix = abs(sp.coo_array(sp.vstack([of_h, of_c, block.C])))
+    room = np.zeros(matrix.shape[0])
+    first = of_h.shape[0]
+    room[first : first + of_c.shape[0]] = np.maximum(-block.functions.residuals(block.start)[1], 0.0)
+    return _spread(reach, matrix, room)
+
+
+def _spread(reach: Floats, matrix: sp.coo_array, room: Floats) -> Floats:
+    """Fills in what is NaN, from column to column through the rows, each at least as large as ``room``."""
+    top = np.zeros(matrix.shape[0])
+    np.maximum.at(top, matrix.row, matrix.data)
+    there = matrix.data > _NOTHING * top[matrix.row]  # the rest is rounding
+    row, col = matrix.row[there].astype(np.intp), matrix.col[there].astype(np.intp)
+    data = matrix.data[there]
+    while np.isnan(reach).any():
+        unknown = np.isnan(reach)
+        most = room.copy()
+        told = ~unknown[col]
+        np.maximum.at(most, row[told], data[told] * reach[col[told]])
+        ask = unknown[col] & (most[row] > 0)
+        if not ask.any():
+            break
+        count = np.bincount(col[ask], minlength=len(reach))
+        total = np.bincount(col[ask], np.log(most[row[ask]] / data[ask]), minlength=len(reach))
+        reach = np.where(count > 0, np.exp(total / np.maximum(count, 1)), reach)
+    return np.where(np.isnan(reach), 1.0, reach)
 
 
 def column_sizes(block: SmoothBlock) -> Floats:

@@ -12,13 +12,15 @@ from gridmodel.ir.smooth import SmoothProblem
 from gridmodel.runtime.interface import Iterate
 from gridmodel_solvers.interior.area import NEAR, Area, AreaPoint, AreaTerms
 from gridmodel_solvers.interior.hub import Hub, Side
-from gridmodel_solvers.interior.sizes import column_sizes, row_sizes, typical_cost
+from gridmodel_solvers.interior.sizes import column_sizes, reaches, row_sizes, typical_cost
 
 __all__ = ["Smooth", "SmoothState"]
 
 Floats = NDArray[np.float64]
 
 _BACK = 0.9995
+_ROOM = 0.1
+_EVEN_ROOM = 1.0
 _HALVINGS = 6
 _GROWTH = 4.0
 _MENDED = 1e-3
@@ -61,9 +63,21 @@ class _Move:
 class Smooth:
     """The method on one problem: what does not change from round to round."""
 
-    def __init__(self, problem: SmoothProblem, sigma: float | None, delta: float, barrier: float) -> None:
+    def __init__(
+        self,
+        problem: SmoothProblem,
+        sigma: float | None,
+        delta: float,
+        barrier: float,
+        sizes: Sequence[Floats] | None = None,
+        room: float = _ROOM,
+    ) -> None:
+        """sizes: of each block's columns; left out, how far they may be expected to move, and, where a search from
+        there gets stuck, sizes that even the equations out. room: least scaled slack.
+        """
+        self.room, self._first = room, sizes is None
         self.problem, self.sigma, self.delta, self.barrier = problem, sigma, delta, barrier
-        sizes = [column_sizes(block) for block in problem.blocks]
+        sizes = [reaches(block) for block in problem.blocks] if sizes is None else list(sizes)
         self.cost = typical_cost(problem, sizes)
         rows = np.zeros(problem.couplings.size)
         for block, size in zip(problem.blocks, sizes, strict=True):
@@ -79,7 +93,7 @@ class Smooth:
         """The first state: the blocks' own starts, or near the end of an earlier run."""
         if warm is None:
             mu = np.zeros(len(self.rows))
-            points = tuple(area.start(self.barrier) for area in self.areas)
+            points = tuple(area.start(self.barrier, self.room) for area in self.areas)
         else:
             mu = warm.mu * self.rows / self.cost
             points = tuple(
@@ -91,6 +105,13 @@ class Smooth:
 
     def step(self, state: SmoothState) -> SmoothState:
         """One round."""
+        after = self._step(state)
+        if self._first and (after.lost or after.idle >= _PATIENCE):
+            even = [column_sizes(block) for block in self.problem.blocks]
+            return Smooth(self.problem, self.sigma, self.delta, self.barrier, even, _EVEN_ROOM).start(None)
+        return after
+
+    def _step(self, state: SmoothState) -> SmoothState:
         if state.lost:
             return state
         gamma = self._gamma(state.points, state.side)

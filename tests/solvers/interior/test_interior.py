@@ -77,12 +77,12 @@ def test_refusals() -> None:
         gm.solve(quiet, "interior")
 
 
-def test_traffic_counts_a_triangle_up_and_columns_down() -> None:
+def test_traffic_counts_a_triangle_up_and_columns_both_ways_twice() -> None:
     compiled = compile_model(dc_opf.build(case="pglib_opf_case14_ieee.m", areas=2))
     problem = compiled.lowered.separable
     traffic = Interior().traffic(problem)
     slots = [stack.slots for stack in problem.stacks for _ in range(stack.size)]
-    assert traffic.messages == 2 * len(slots)
+    assert traffic.messages == 4 * len(slots)
     assert 0 <= traffic.numbers - sum(k * (k + 1) // 2 + 4 * k for k in slots) <= 20 * len(slots)
 
 
