@@ -1,5 +1,8 @@
 """Load flow of a feeder: 1,000 scenarios beside OpenDSS, forward and adjoint in torch, a year at 15 minutes.
 
+With inverters: one of constant power or with a volt-var droop at every load's phases, in complex64, their real powers
+drawn anew in every scenario; voltages of all nodes, forward without gradients, and with the adjoint of sum |v|.
+
 v = b - K i(v, s) at every scenario s, loads uniform in 0.3 to 1.2 of the file's, regulators at the file's taps
 
 OpenDSS runs where opendssdirect is installed: loads set one by one, solve, read all voltages, in one process, with the
@@ -21,6 +24,7 @@ from measure import Timed, alternate, arguments, report
 from numpy.typing import NDArray
 
 from gridmodel.grid.dss.read import read_dss
+from gridmodel.grid.elements import Generator, VoltVar
 from gridmodel.grid.feeder import Feeder
 from gridmodel.grid.flow.forms import injections_of
 from gridmodel.grid.flow.port_form import port_form
@@ -96,7 +100,7 @@ def row(
     found = np.asarray(timed.answer)
     error = np.abs(found - truth[: len(found)]) / feeder.base
     return {"by": name, "scenarios": len(truth), "ms": 1e3 * scale * timed.median, "times": scale * timed.median / base,
-            "error pu": float(error.max())}  # fmt: skip
+            "flows/s": len(truth) / (scale * timed.median), "error pu": float(error.max())}  # fmt: skip
 
 
 def torch_contestants(feeder: Feeder, s: NDArray[np.complex128]) -> dict[str, Callable[[], Any]]:
@@ -125,6 +129,47 @@ def torch_contestants(feeder: Feeder, s: NDArray[np.complex128]) -> dict[str, Ca
         name = str(dtype).removeprefix("torch.")
         out |= {f"torch {name} forward": forward, f"torch {name} forward + adjoint": both}
     return out
+
+
+def inverters(path: Path, scenarios: int, repetitions: int, rating: float = 50e3) -> list[dict[str, Any]]:
+    """Load flows a second with an inverter at every load; error against gridmodel in float64 at 1e-12."""
+    try:
+        import torch
+    except ImportError:
+        return []
+    from gridmodel.grid.flow.differentiable import TorchLoadFlow
+
+    torch.set_num_threads(1)
+    bare, rows = read_dss(path), []
+    rng = np.random.default_rng(2)
+    p = rating * rng.uniform(-0.5, 1.0, (scenarios, len(bare.loads)))
+    loads = torch.tensor(powers(bare, scenarios), dtype=torch.complex64)
+    for droop in (None, VoltVar()):
+        units = tuple(
+            Generator(f"pv{k}", one.terminal, one.phases, one.connection, 0j, one.v, rating, droop=droop)
+            for k, one in enumerate(bare.loads)
+        )
+        feeder = replace(bare, generators=units)
+        flow, x = TorchLoadFlow(feeder), torch.tensor(p, dtype=torch.float32, requires_grad=True)
+
+        def forward(flow: Any = flow, x: Any = x) -> Any:
+            with torch.no_grad():
+                return flow.injected(x, None, loads).v
+
+        def both(flow: Any = flow, x: Any = x) -> Any:
+            v = flow.injected(x, None, loads).v
+            v.abs().sum().backward()
+            return v.detach()
+
+        truth = feeder.load_flow(powers(bare, scenarios), p.astype(complex), tolerance=1e-12).v
+        timed = alternate({"forward": forward, "forward + adjoint": both}, repetitions)
+        rows += [
+            {"droop": droop is not None, "what": name, "inverters": len(units), "flows/s": scenarios / one.median,
+             "best": scenarios / min(one.seconds), "error pu": float(np.abs(one.answer.numpy() - truth).max()),
+             "loop gain": flow.gain.plain if flow.gain else 0.0, "used": flow.gain.used if flow.gain else 0.0}
+            for name, one in timed.items()
+        ]  # fmt: skip
+    return rows
 
 
 def year(path: Path, repetitions: int) -> list[dict[str, Any]]:
@@ -156,6 +201,7 @@ def main() -> None:
     parser.add_argument("--scenarios", type=int, default=1000)
     options = parser.parse_args()
     report(batch(options.feeder, options.scenarios, options.repetitions), "Scenarios of a feeder", options.json)
+    report(inverters(options.feeder, options.scenarios, options.repetitions), "With an inverter at every load", None)
     report(year(options.feeder, options.repetitions), "A year at 15 minutes", None)
 
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from gridmodel.errors import ModelError
+
 __all__ = [
     "Bus", "CapacitorControl", "Floats", "Generator", "Line", "Load", "RegulatorControl", "Shunt", "Source", "Terminal",
-    "Transformer", "Winding",
+    "Transformer", "VoltVar", "Winding",
 ]  # fmt: skip
 
 Floats = NDArray[np.float64]
@@ -236,12 +238,41 @@ class Load:
 
 
 @dataclass(frozen=True)
+class VoltVar:
+    """A droop by which an inverter absorbs reactive power as its voltage rises, without a dead band.
+
+    q = share * rating * clip((u - center) / width, -1, 1), in var absorbed, u the voltage in pu of the rated one.
+
+    center, width: pu. share: the most reactive power in parts of the rating.
+
+    Raises:
+        ModelError: a width that is not positive, a negative share, or a number that is not finite.
+    """
+
+    center: float = 0.9975
+    width: float = 0.0375
+    share: float = 0.44
+
+    def __post_init__(self) -> None:
+        if not (0.0 < self.width < np.inf and 0.0 <= self.share < np.inf and np.isfinite(self.center)):
+            raise ModelError(
+                f"VoltVar(center={self.center}, width={self.width}, share={self.share}): expected a finite center, "
+                "width > 0 (pu) and share >= 0, such as VoltVar(0.9975, 0.0375, 0.44)."
+            )
+
+
+@dataclass(frozen=True)
 class Generator:
     """Distributed generation: a source of constant power that an optimal power flow may move.
 
     terminal, phases, connection, v: as in ``Load``. s: injection p + j q of all phases in VA. s_max: rating in VA.
     p_max: available active power in W. p_min: at least. kind: "generator", "pv" or "storage".
     cost: $/kWh of its active power, None where nobody said. v_min, v_max: as in ``Load``.
+    droop: reactive power that it absorbs by its own voltage, besides s and whatever its active power is; each phase is
+    a port with its part of the rating.
+
+    Raises:
+        ModelError: a droop without a finite s_max.
     """
 
     name: str
@@ -259,3 +290,11 @@ class Generator:
     v_min: float = 0.0
     v_max: float = np.inf
     attributes: dict[str, float] = field(default_factory=dict)
+    droop: VoltVar | None = None
+
+    def __post_init__(self) -> None:
+        if self.droop is not None and not 0.0 <= self.s_max < np.inf:
+            raise ModelError(
+                f"{self.kind} {self.name}: a volt-var droop needs the inverter's rating, but s_max is {self.s_max}; "
+                "give s_max in VA."
+            )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gridmodel.grid.ports import Ports, ports
 
-__all__ = ["Ports", "Slopes", "current", "derivatives", "ports"]
+__all__ = ["Ports", "Slopes", "current", "derivatives", "droop", "droop_slopes", "ports"]
 
 Reals: TypeAlias = NDArray[np.floating[Any]]
 Voltages: TypeAlias = NDArray[np.complexfloating[Any, Any]]
@@ -32,9 +32,10 @@ class Slopes:
 
 
 def current(ports: Ports, v: Voltages, s: Voltages | None = None) -> Voltages:
-    """The current in A that ports draw: I = conj(S(u)) / conj(v), u = |v| / rated, S(u) = p g(u) u^2 + j q b(u) u^2.
+    """The current in A that ports draw: I = conj(S(u)) / conj(v), S(u) = p g(u) u^2 + j (q b(u) u^2 + d(u)).
 
-    g(u) = z + i/u + c/u^2 with (z, i, c) of ``Ports.law`` in the zone where u lies; b likewise.
+    u = |v| / rated; g(u) = z + i/u + c/u^2 with (z, i, c) of ``Ports.law`` in the zone where u lies; b likewise; d is
+    what a volt-var droop absorbs.
 
     v: V across the ports, shape (..., m), complex64 or complex128, which is also the type of the answer.
     s: p + j q in VA at rated voltage, shape (..., m); None takes ports.s.
@@ -42,6 +43,8 @@ def current(ports: Ports, v: Voltages, s: Voltages | None = None) -> Voltages:
     u, s = _scaled(ports, v, s)
     (g, _), (b, _) = _shares(ports, u, 0), _shares(ports, u, 1)
     y: Voltages = s.real * g - 1j * (s.imag * b)
+    if ports.droop[:, 2].any():
+        y = y - 1j * _droop(ports, u)[0]
     return y * v
 
 
@@ -54,9 +57,42 @@ def derivatives(ports: Ports, v: Voltages, s: Voltages | None = None) -> Slopes:
     (g, dg), (b, db) = _shares(ports, u, 0), _shares(ports, u, 1)
     y: Voltages = s.real * g - 1j * (s.imag * b)
     slope = (s.real * dg - 1j * (s.imag * db)) * (u / 2)
+    if ports.droop[:, 2].any():
+        d, dd = _droop(ports, u)
+        y, slope = y - 1j * d, slope - 1j * (dd * (u / 2))
     unit: Voltages = (v / ports.v**2).astype(v.dtype)
     turn = (v / np.maximum(u * ports.v.astype(u.dtype), _DEAD)) ** 2
     return Slopes(v=y + slope, v_conj=slope * turn, s=unit * ((g - b) / 2), s_conj=unit * ((g + b) / 2))
+
+
+def droop_slopes(ports: Ports, v: Voltages, saturated: bool = False) -> tuple[Voltages, Voltages]:
+    """(dI/dv, dI/dconj(v)) of the droop's part of the current alone, shape (..., m), v in V.
+
+    saturated: False takes the slope between the corners of the curve wherever v lies, True that beyond them, where q is
+    constant.
+    """
+    u = np.abs(v) / ports.v
+    safe = np.maximum(u, _DEAD)
+    q = ports.droop[:, 2] * droop(ports, u)
+    rise = np.zeros_like(u) if saturated else ports.droop[:, 2] / ports.droop[:, 1] * u
+    y, slope = -1j * q / (safe * ports.v) ** 2, -1j * (rise / 2 - q) / (safe * ports.v) ** 2
+    turn = (v / (safe * ports.v)) ** 2
+    return np.asarray(np.where(u > 0.0, y + slope, 0.0)), np.asarray(slope * turn)
+
+
+def droop(ports: Ports, u: Reals) -> Reals:
+    """What volt-var droops absorb at u pu in parts of their most, -1 to 1, shape of u."""
+    center, width = ports.droop[:, 0].astype(u.dtype), ports.droop[:, 1].astype(u.dtype)
+    return np.clip((u - center) / width, -1.0, 1.0)
+
+
+def _droop(ports: Ports, u: Reals) -> tuple[Reals, Reals]:
+    """d / (u rated)^2 of the droop's reactive power d in var, and its derivative in u, each of u's shape."""
+    rating = (ports.droop[:, 2] / ports.v**2).astype(u.dtype)
+    part, safe = droop(ports, u), np.maximum(u, u.dtype.type(_DEAD))
+    rise = np.where(np.abs(part) < 1.0, 1.0 / ports.droop[:, 1].astype(u.dtype), 0.0)
+    value = rating * part / safe**2
+    return value, rating * rise / safe**2 - 2 * value / safe
 
 
 def _scaled(ports: Ports, v: Voltages, s: Voltages | None) -> tuple[Reals, Voltages]:

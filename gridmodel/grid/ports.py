@@ -26,7 +26,8 @@ class Ports:
     port voltages are incidence @ v. v: rated voltage across the port in V, shape (m,). s: what it draws at rated
     voltage in VA, shape (m,); generators draw a negative one. zip_p, zip_q: shape (m, 3), shares of constant impedance,
     current and power. v_min, v_max, v_low: shape (m,), pu of v, and power_outside, shape (m,): what happens beyond, as
-    in ``Load``. names: of the owners, m of them.
+    in ``Load``. names: of the owners, m of them. droop: shape (m, 3), center and width in pu of v and the most that a
+    volt-var droop absorbs in var, 0 for none.
     """
 
     incidence: sp.csr_array
@@ -39,6 +40,7 @@ class Ports:
     v_low: Floats
     power_outside: NDArray[np.bool_]
     names: tuple[str, ...]
+    droop: Floats
 
     @cached_property
     def law(self) -> Floats:
@@ -77,7 +79,15 @@ def ports(feeder: Feeder) -> Ports:
         v_low=np.array([load.v_low if load else 0.0 for load in loads], dtype=np.float64),
         power_outside=np.array([load is not None and load.power_outside for load in loads], dtype=np.bool_),
         names=tuple(owner.name for owner in each),
+        droop=np.array([_droop(owner) for owner in each], dtype=np.float64).reshape(-1, 3),
     )
+
+
+def _droop(owner: Load | Generator) -> tuple[float, float, float]:
+    """Center and width in pu and the most reactive power of one phase in var."""
+    if isinstance(owner, Load) or owner.droop is None:
+        return 0.0, 1.0, 0.0
+    return owner.droop.center, owner.droop.width, owner.droop.share * owner.s_max / owner.phases
 
 
 def _at(share: Floats, u: Floats) -> Floats:

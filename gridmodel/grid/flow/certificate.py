@@ -70,9 +70,11 @@ def certify(form: PortForm, s: Complexes, known: tuple[Complexes, Complexes] | N
     known: (w, s_w), port voltages in pu, shape (P,), and the powers in VA for which they are the solution, shape (P,).
 
     Raises:
-        NotApplicableError: K is not formed above so many ports.
+        NotApplicableError: K is not formed above so many ports, or the feeder has volt-var droops.
     Source: Bernstein, Wang, Dall'Anese, Le Boudec, Zhao (2018), Load flow in multiphase distribution networks.
     """
+    if form.injections.has_droop:
+        raise NotApplicableError("The certificate's condition does not cover volt-var droops; leave them out for it.")
     if form.K is None:
         raise NotApplicableError(
             f"The certificate needs K over all {form.injections.size} ports; build the form with "

@@ -1,19 +1,21 @@
-"""The load flow as a function of torch tensors, with its gradient by the implicit adjoint.
-
-The adjoint is solved by the same fixed point as the voltages: with di = a dv + c conj(dv), the cotangent m of the port
-currents satisfies m = g - K^H (conj(a) m + c conj(m)), and that of the powers follows from m port by port.
-"""
+"""The load flow as a function of torch tensors, with its gradient by the implicit adjoint."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gridmodel.errors import ModelError, NotApplicableError, ShapeError
+from gridmodel.errors import ModelError, NotApplicableError, ShapeError, UnknownNameError
 from gridmodel.grid.assemble import Taps
 from gridmodel.grid.feeder import Feeder
+from gridmodel.grid.flow.batched import Batched
+from gridmodel.grid.flow.cells import cells
+from gridmodel.grid.flow.droop import LoopGain, splitting_of
+from gridmodel.grid.flow.fixed_point import Points
 from gridmodel.grid.flow.forms import form_of
 from gridmodel.grid.flow.injections import POWER, Complexes
 from gridmodel.grid.flow.newton import slopes
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["TorchFlow", "TorchLoadFlow"]
 
 _MOST = 100
+_SINGLE = 5e-7  # pu; the smallest tolerance in complex64
+_EXACT = 1e-8  # pu; of scenarios that are solved in numpy
 
 
 class TorchFlow(NamedTuple):
@@ -43,14 +47,21 @@ class TorchLoadFlow:
     """The load flow of a feeder at fixed taps, differentiable in the powers of loads and generators.
 
     ``flow(loads, generation)`` takes complex tensors in VA of shape (scenarios, loads) and (scenarios, generators);
-    None is the file's. Both precisions, complex64 and complex128, and any device of torch.
+    None is the file's. Both precisions, complex64 and complex128, and any device of torch. Volt-var droops of the
+    generators are part of it.
+
+    nodes: names "bus.number" of those whose voltages are wanted, in this order; None takes all. Fewer cost less.
+    gain, notes: the loop gain at nominal power where the feeder has droops, else None, and warnings about it.
 
     Raises:
         ModelError: torch is not installed.
+        UnknownNameError: a node that is none.
         NotApplicableError: the feeder has so many ports that K is not formed.
     """
 
-    def __init__(self, feeder: Feeder, taps: Taps | None = None, tolerance: float = 1e-8) -> None:
+    def __init__(
+        self, feeder: Feeder, taps: Taps | None = None, tolerance: float = 1e-8, nodes: Sequence[str] | None = None
+    ) -> None:
         try:
             import torch  # noqa: F401
         except ImportError as error:
@@ -61,7 +72,16 @@ class TorchLoadFlow:
                 f"{feeder.name} has {self.form.injections.size} distinct ports, too many for the dense form that the "
                 "adjoint needs; use Feeder.load_flow."
             )
-        self._kept: dict[tuple[torch.dtype, torch.device], _Constants] = {}
+        self.nodes = feeder.nodes if nodes is None else tuple(nodes)
+        if unknown := [name for name in self.nodes if name not in feeder.position]:
+            raise UnknownNameError(
+                f"nodes: {feeder.name} has no node {unknown[0]!r}; its nodes are named like {feeder.nodes[0]!r}."
+            )
+        self._at = np.array([feeder.position[name] for name in self.nodes], dtype=np.intp)
+        self._cells = cells(self.form, feeder.base, self._at)
+        self.gain: LoopGain | None = splitting_of(self.form).gain if self.form.injections.has_droop else None
+        self.notes: tuple[str, ...] = (f"{feeder.name}: {self.gain.note}",) if self.gain and self.gain.note else ()
+        self._kept: dict[tuple[torch.dtype, torch.device], Batched] = {}
 
     def __call__(self, loads: torch.Tensor | None = None, generation: torch.Tensor | None = None) -> TorchFlow:
         """The voltages at these powers.
@@ -75,137 +95,85 @@ class TorchLoadFlow:
             raise ModelError(
                 "Give loads or generation as complex tensors in VA; feeder.load_flow() is for the file's own."
             )
-        constants = self._constants(like.dtype, like.device)
-        drawn = self._filled("loads", loads, [load.s for load in self.feeder.loads], like)
-        given = self._filled("generation", generation, [unit.s for unit in self.feeder.generators], like)
+        parts = [(None, None) if x is None else (x.real, x.imag) for x in (loads, generation)]
+        return self._solved(*parts[0], *parts[1])
+
+    def injected(self, p: torch.Tensor, q: torch.Tensor | None = None, loads: torch.Tensor | None = None) -> TorchFlow:
+        """The voltages where generators inject p (W) and q (var; None for 0), real, shape (scenarios, generators).
+
+        It spares the imaginary halves of ``flow(loads, generation)``. loads: complex in VA of shape (scenarios, loads),
+        or (1, loads) for all scenarios; None is the file's.
+
+        Raises:
+            ModelError: p or q is complex.
+            ShapeError: not a column for every generator, or unequal numbers of scenarios.
+        """
+        if p.is_complex() or (q is not None and q.is_complex()):
+            raise ModelError("injected(p, q): expected real tensors in W and var; flow(loads, generation) is complex.")
+        drawn = (None, None) if loads is None else (loads.real, loads.imag)
+        return self._solved(*drawn, p, p.new_zeros((1, p.shape[-1])) if q is None else q)
+
+    def _solved(self, *owners: torch.Tensor | None) -> TorchFlow:
         import torch
 
-        s = torch.cat([drawn, -given], dim=1) / POWER @ constants.owner
-        i, converged = _function().apply(s, constants, self.form, self.tolerance)
-        return TorchFlow(constants.open - i @ constants.to_nodes, converged)
+        like = next(x for x in owners[::-1] if x is not None)
+        counts = {x.shape[0] for x in owners if x is not None and x.ndim == 2} - {1}
+        count = counts.pop() if counts else 1
+        sizes = (len(self.feeder.loads), len(self.feeder.generators))
+        for k, (what, x) in enumerate(zip(("loads", "loads", "generation", "generation"), owners, strict=True)):
+            if x is not None and (x.ndim != 2 or x.shape[1] != sizes[k // 2] or x.shape[0] not in (1, count)):
+                raise ShapeError(f"{what}: shape {tuple(x.shape)}, expected ({count}, {sizes[k // 2]}).")
+        batched = self._batched(like.dtype, like.device)
+        nominal = [[load.s for load in self.feeder.loads], [unit.s for unit in self.feeder.generators]]
 
-    def _filled(self, what: str, x: torch.Tensor | None, nominal: list[complex], like: torch.Tensor) -> torch.Tensor:
+        def filled(k: int, x: torch.Tensor | None) -> torch.Tensor:
+            if x is not None:
+                return x.to(like)
+            s = np.array(nominal[k // 2], dtype=np.complex128)
+            return torch.tensor(s.imag if k % 2 else s.real).to(like)[None]
+
+        full = [filled(k, x) for k, x in enumerate(owners)]
+        flat, converged = _function().apply(self, batched, count, *full)
+        return TorchFlow(torch.view_as_complex(flat.view(count, self._at.size, 2)), converged)
+
+    def _batched(self, dtype: torch.dtype, device: torch.device) -> Batched:
         import torch
 
-        if x is None:
-            return torch.tensor(nominal, dtype=like.dtype, device=like.device).expand(like.shape[0], len(nominal))
-        if x.ndim != 2 or x.shape[1] != len(nominal) or x.shape[0] != like.shape[0]:
-            raise ShapeError(f"{what}: shape {tuple(x.shape)}, expected ({like.shape[0]}, {len(nominal)}).")
-        return x
-
-    def _constants(self, dtype: torch.dtype, device: torch.device) -> _Constants:
         if (dtype, device) not in self._kept:
-            self._kept[dtype, device] = _Constants(self.form, self.feeder.base, dtype, device)
+            tolerance = max(self.tolerance, _SINGLE) if dtype == torch.float32 else self.tolerance
+            owners = len(self.feeder.loads), len(self.feeder.generators)
+            self._kept[dtype, device] = Batched(self._cells, owners, tolerance, dtype, device)
         return self._kept[dtype, device]
 
+    def _in_numpy(self, owners: Sequence[torch.Tensor], rows: NDArray[np.intp]) -> tuple[Complexes, Points]:
+        """The powers at the ports in VA of some scenarios and where they are solved in float64, by Newton at last."""
+        numbers = [x.detach().double().cpu().numpy() for x in owners]
+        lp, lq, gp, gq = (x[rows] if x.shape[0] > 1 else x.repeat(len(rows), 0) for x in numbers)
+        s = self.form.injections.at_ports(np.concatenate([lp + 1j * lq, -(gp + 1j * gq)], axis=1))
+        return s, solve(self.form, s, min(self.tolerance, _EXACT)).points
 
-class _Constants:
-    """The form's matrices as tensors of one precision on one device."""
+    def _nodes(self, points: Points) -> NDArray[np.float64]:
+        """Voltages of the nodes, real and imaginary parts in turn, NaN where it failed."""
+        v = (self.form.nodes(points.i) / self.feeder.base)[:, self._at]
+        v[~points.converged] = complex(np.nan, np.nan)
+        return np.ascontiguousarray(v).view(np.float64)
 
-    def __init__(self, form: PortForm, base: Any, dtype: torch.dtype, device: torch.device) -> None:
-        import torch
-
-        assert form.K is not None
-        assert form.to_nodes is not None
-        real = torch.float64 if dtype == torch.complex128 else torch.float32
-        ports = form.injections.merged
-
-        def put(x: Any, kind: torch.dtype = dtype) -> torch.Tensor:
-            return torch.as_tensor(np.ascontiguousarray(x)).to(device=device, dtype=kind)
-
-        self.b, self.KT, self.K_conj, self.fixed = (
-            put(x) for x in (form.b, form.K.T, form.K.conj(), form.injections.fixed)
-        )
-        self.open, self.to_nodes = put(form.open / base), put((form.to_nodes / base[:, None]).T)
-        self.owner = put(form.injections.owner.toarray())
-        self.low, self.high = (put(x, real) for x in form.injections.clip(np.float64))
-        self.lowest, self.highest = (put(x, real) for x in (form.injections.lowest, form.injections.highest))
-        self.shares = [(put(ports.zip_p[:, k], real), put(ports.zip_q[:, k], real)) for k in range(3)]
-        self.present = [bool(ports.zip_p[:, k].any() or ports.zip_q[:, k].any()) for k in range(3)]
-        self.same = bool((ports.zip_p == ports.zip_q).all())
-
-
-class _State(NamedTuple):
-    """Where the iteration ended: i = y v, of which slope = u/2 dy/du."""
-
-    v: torch.Tensor
-    i: torch.Tensor
-    y: torch.Tensor
-    slope: torch.Tensor
-    w: torch.Tensor
-    good: torch.Tensor
-
-
-def _forward(s: torch.Tensor, k: _Constants, tolerance: float) -> _State:
-    """The fixed point with the fast law; good: the scenarios that converged to where that is the law."""
-    import torch
-
-    def part(kind: int) -> torch.Tensor | None:
-        if not k.present[kind]:
-            return None
-        p, q = k.shares[kind]
-        return s.conj() * p if k.same else torch.complex(s.real * p, -s.imag * q)
-
-    z, steady, power = part(0), part(1), part(2)
-    z = z - k.fixed if z is not None else None
-    v = k.b.expand_as(s)
-    y = change = v
-    for _ in range(_MOST):
-        w = torch.clamp(v.real**2 + v.imag**2, k.low, k.high)
-        y = torch.zeros_like(s) if power is None else power * w.reciprocal()
-        y = y if steady is None else y + steady * w.rsqrt()
-        y = y if z is None else y + z
-        i = y * v
-        new = k.b - i @ k.KT
-        change = torch.view_as_real(new - v).abs().amax(dim=(1, 2)) if s.shape[1] else s.real.new_zeros(len(s))
-        v = new
-        if not bool((change > tolerance).any()) or not bool(torch.isfinite(change).any()):
-            break
-    u = v.abs()
-    good = (change <= tolerance) & ((u > k.lowest) & (u <= k.highest)).all(dim=1)
-    w = torch.clamp(u * u, k.low, k.high)
-    slope = torch.zeros_like(s) if power is None else power * -w.reciprocal()
-    y = -slope
-    if steady is not None:
-        bend = steady * w.rsqrt()
-        y, slope = y + bend, slope - bend / 2
-    y = y if z is None else y + z
-    slope = slope * ((u * u > k.low) & (u * u < k.high))
-    return _State(v, i, y, slope, w, good)
-
-
-def _adjoint(g: torch.Tensor, state: _State, k: _Constants, tolerance: float) -> torch.Tensor:
-    """The cotangent m of the port currents; scenarios that are not good have none."""
-    import torch
-
-    turn = state.v / state.v.conj()
-    straight, turned = (state.y + state.slope).conj(), state.slope * turn
-    keep = state.good[:, None]
-    straight, turned, g = (torch.where(keep, x, torch.zeros_like(x)) for x in (straight, turned, g))
-    goal = tolerance * float(torch.view_as_real(g).abs().max()) if g.numel() else 0.0
-    m = g
-    for _ in range(_MOST):
-        new = g - (straight * m + turned * m.conj()) @ k.K_conj
-        change = float(torch.view_as_real(new - m).abs().max()) if g.numel() else 0.0
-        m = new
-        if not change > goal:
-            break
-    return m
-
-
-def _powers(m: torch.Tensor, state: _State, k: _Constants) -> torch.Tensor:
-    """The cotangent of the ports' powers."""
-    import torch
-
-    h = torch.where(state.good[:, None], state.v.conj() * m, torch.zeros_like(m))
-    weights = (torch.ones_like(state.w), state.w.rsqrt(), state.w.reciprocal())
-    p = sum(share[0] * weight for share, weight, on in zip(k.shares, weights, k.present, strict=True) if on)
-    q = p if k.same else sum(share[1] * x for share, x, on in zip(k.shares, weights, k.present, strict=True) if on)
-    return torch.complex(h.real * p, -h.imag * q)
+    def _owner_gradients(self, s: Complexes, v: Complexes, g: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        """The gradients by p and q of loads and of generators; g: of the nodes' real and imaginary parts in turn."""
+        assert self.form.to_nodes is not None
+        at_nodes = np.ascontiguousarray(g).view(np.complex128) / self.feeder.base[self._at]
+        at_ports = -at_nodes @ self.form.to_nodes[self._at].conj()
+        found = _whole_adjoint(self.form, v.astype(np.complex128), s, at_ports, self.tolerance)
+        own = np.asarray((self.form.injections.owner @ found.T).T)
+        count = len(self.feeder.loads)
+        return [own[:, :count].real, own[:, :count].imag, -own[:, count:].real, -own[:, count:].imag]
 
 
 def _whole_adjoint(form: PortForm, v: Complexes, s: Complexes, g: Complexes, tolerance: float) -> Complexes:
-    """The cotangent of the ports' powers in pu with all zones of the law, shape (rows, P)."""
+    """The cotangent of the ports' powers in VA with all zones of the law, shape (rows, P); g: of the port currents.
+
+    With di = a dv + c conj(dv), that of the port currents satisfies m = g - K^H (conj(a) m + c conj(m)).
+    """
     assert form.K is not None
     ports, straight, turned = form.injections.merged, *slopes(form, v, s)
     back, m, left = form.K.conj(), g.copy(), np.arange(len(g))
@@ -223,7 +191,7 @@ def _whole_adjoint(form: PortForm, v: Complexes, s: Complexes, g: Complexes, tol
         x = np.linalg.solve(J, np.concatenate([g[k].real, g[k].imag]))
         m[k] = x[: ports.v.size] + 1j * x[ports.v.size :]
     found = derivatives(ports, v * ports.v, s)
-    return np.asarray((found.s.conj() * m + found.s_conj * m.conj()) * ports.v)
+    return np.asarray((found.s.conj() * m + found.s_conj * m.conj()) * ports.v / POWER)
 
 
 @cache
@@ -231,38 +199,47 @@ def _function() -> Any:
     """The autograd function, made when torch is there."""
     import torch
 
-    class PortCurrents(torch.autograd.Function):  # type: ignore[misc]
-        """Port currents in pu from port powers in pu."""
+    class NodeVoltages(torch.autograd.Function):  # type: ignore[misc]
+        """Node voltages from the powers of loads and generators."""
 
         @staticmethod
-        def forward(ctx: Any, s: torch.Tensor, k: _Constants, form: PortForm, tolerance: float) -> Any:
-            tolerance = max(tolerance, 1e-6) if s.dtype == torch.complex64 else tolerance
-            state = _forward(s, k, tolerance)
-            odd = torch.nonzero(~state.good).flatten().cpu().numpy()
-            i, converged, found = state.i, state.good, None
-            if odd.size:
-                powers = s[odd].detach().cpu().numpy().astype(np.complex128) * POWER
-                points = solve(form, powers, min(tolerance, 1e-8)).points
-                solved = np.where(points.converged[:, None], points.i, complex(np.nan, np.nan))
-                i, converged = i.clone(), state.good.clone()
-                i[odd] = torch.as_tensor(solved).to(i)
+        def forward(ctx: Any, flow: TorchLoadFlow, batched: Batched, count: int, *owners: torch.Tensor) -> Any:
+            keep = any(ctx.needs_input_grad)
+            nodes, state, kept = batched.solve(owners, count, keep)
+            odd = torch.nonzero(~state.good).flatten()
+            converged, found = state.good, None
+            if odd.numel():
+                s, points = flow._in_numpy(owners, odd.cpu().numpy())
+                nodes[odd] = torch.as_tensor(flow._nodes(points)).to(nodes)
+                converged = state.good.clone()
                 converged[odd] = torch.as_tensor(points.converged).to(converged)
-                found = (odd, powers, points)
-            ctx.kept = (state, k, form, tolerance, found)
+                found = (odd, s, points)
+            if keep:
+                ctx.kept = (flow, batched, state, kept, found)
+                ctx.save_for_backward(*owners)
             ctx.mark_non_differentiable(converged)
-            return i, converged
+            return nodes, converged
 
         @staticmethod
         @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
         def backward(ctx: Any, g: torch.Tensor, _: Any) -> Any:
-            state, k, form, tolerance, found = ctx.kept
-            out = _powers(_adjoint(g, state, k, tolerance), state, k)
-            if found is not None:
-                odd, powers, points = found
-                fine = points.converged
-                there = g[odd[fine]].cpu().numpy().astype(np.complex128)
-                own = _whole_adjoint(form, points.v[fine], powers[fine], there, tolerance)
-                out[odd[fine]] = torch.as_tensor(own).to(out)
-            return out, None, None, None
+            flow, batched, state, kept, found = ctx.kept
+            owners, whole = ctx.saved_tensors, g.contiguous()
+            g = whole if found is None else torch.where(state.good[:, None], whole, torch.zeros_like(whole))
+            out, fine = batched.gradients(g, state, kept, ctx.needs_input_grad[3:])
+            exact = [] if found is None else [found]
+            if not bool(fine.all()):
+                rows = torch.nonzero(~fine).flatten()
+                exact.append((rows, *flow._in_numpy(owners, rows.cpu().numpy())))
+            for rows, s, points in exact:
+                ends = points.converged
+                own = flow._owner_gradients(s[ends], points.v[ends], whole[rows].double().cpu().numpy()[ends])
+                rows = rows[torch.as_tensor(ends).to(rows.device)]
+                for y, part in zip(out, own, strict=True):
+                    if y is not None:
+                        y[rows] = torch.as_tensor(np.ascontiguousarray(part)).to(y)
+            summed = [y if y is None or x.shape[0] == len(y) else y.sum(dim=0, keepdim=True)
+                      for x, y in zip(owners, out, strict=True)]  # fmt: skip
+            return None, None, None, *summed
 
-    return PortCurrents
+    return NodeVoltages

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from gridmodel.grid.flow.injections import Complexes
 from gridmodel.grid.flow.port_form import PortForm
 
-__all__ = ["Law", "Points", "fixed_point"]
+__all__ = ["Law", "Points", "Step", "fixed_point"]
+
+Step: TypeAlias = Callable[[Complexes, Complexes], tuple[Complexes, Complexes]]
+"""Another iteration with the same solutions: (v, i(v)) -> the next v, and the i with which it is b - K i, in pu."""
 
 Law = Callable[[Complexes, NDArray[np.intp]], Complexes]
 """The port currents at voltages v of some scenarios: (v, shape (rows, P); which scenarios, shape (rows,)) -> pu."""
@@ -43,16 +46,20 @@ class Points:
         return cls(start.copy(), np.zeros_like(start), change, worst, iterations, converged)
 
 
-def fixed_point(form: PortForm, law: Law, start: Complexes, tolerance: float, most: int) -> Points:
+def fixed_point(
+    form: PortForm, law: Law, start: Complexes, tolerance: float, most: int, step: Step | None = None
+) -> Points:
     """Iterates v <- b - K i(v) from ``start``, shape (N, P), pu, until every port is within the tolerance.
 
     With changes d that shrink by r a step, d max(1, r / (1 - r)) says how far the end is. A scenario leaves the batch
-    when it has converged, or when it grows beyond all bounds; ``most`` iterations at most.
+    when it has converged, or when it grows beyond all bounds; ``most`` iterations at most. step: another iteration
+    instead of this one.
     Source: Bernstein et al. (2018), Load flow in multiphase distribution networks.
     """
     count = start.shape[0]
     out = Points.empty(start)
-    smallest = 8.0 * float(np.finfo(start.dtype).eps)
+    # changes that are rounding; with droops beyond their corners they may shrink slowly, and stand for a larger error
+    smallest = (8.0 if step is None else 2.0) * float(np.finfo(start.dtype).eps)
     b = form.b.astype(start.dtype)
     rows, v, before = np.arange(count), start, np.full(count, np.inf)
     for k in range(1, most + 1):
@@ -60,8 +67,11 @@ def fixed_point(form: PortForm, law: Law, start: Complexes, tolerance: float, mo
             break
         with np.errstate(all="ignore"):  # a scenario that diverges overflows, and is dropped for it
             i = law(v, rows)
-            new = form.drop(i)
-            np.subtract(b, new, out=new)
+            if step is None:
+                new = form.drop(i)
+                np.subtract(b, new, out=new)
+            else:
+                new, i = step(v, i)
             change, worst = _largest(new, v)
         with np.errstate(all="ignore"):
             rate = change / before

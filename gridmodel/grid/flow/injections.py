@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from gridmodel.grid.port_law import current
+from gridmodel.grid.port_law import current, droop
 from gridmodel.grid.ports import Ports
 
 __all__ = ["POWER", "Coefficients", "Complexes", "Injections", "merge"]
@@ -85,6 +85,11 @@ class Injections:
         return np.asarray(((u > self.lowest) & (u <= self.highest)).all(axis=-1))
 
     @property
+    def has_droop(self) -> bool:
+        """Whether any port has a volt-var droop."""
+        return bool(self.merged.droop[:, 2].any())
+
+    @property
     def lowest(self) -> Floats:
         """The voltage in pu down to which the fast law is the law, shape (P,)."""
         return np.where(self.merged.v_low > 0.0, self.merged.v_min, self._edge(0.0))
@@ -115,6 +120,10 @@ class Injections:
             y += c.current * np.reciprocal(np.sqrt(w))
         if c.impedance is not None:
             y += c.impedance
+        if self.has_droop:
+            w = np.maximum(v.real**2 + v.imag**2, w.dtype.type(_DEAD))
+            most = (self.merged.droop[:, 2] / POWER).astype(w.dtype)
+            y.imag -= most * droop(self.merged, np.sqrt(w)) / w
         y *= v
         return y
 
@@ -130,16 +139,25 @@ class Injections:
 
 
 def merge(ports: Ports, phases: NDArray[np.intp]) -> Injections:
-    """Merges the ports that have nodes and law in common; phases: of every load, then of every generator."""
+    """Merges the ports that have nodes and law in common; phases: of every load, then of every generator.
+
+    Ports of one droop curve have their ratings added up; a port without a droop joins one that has any.
+    """
     incidence = ports.incidence.tocsr()
     position: dict[object, int] = {}
     at = np.empty(len(ports.names), dtype=np.intp)
-    for k in range(at.size):
+    curves: dict[object, tuple[float, ...]] = {}
+    for k in sorted(range(at.size), key=lambda k: (not ports.droop[k, 2], k)):  # those with a droop come first
         part = slice(incidence.indptr[k], incidence.indptr[k + 1])
         nodes = tuple(sorted(zip(incidence.indices[part].tolist(), incidence.data[part].tolist(), strict=True)))
         law = (*ports.zip_p[k], *ports.zip_q[k], ports.v_min[k], ports.v_max[k], ports.v_low[k])
         key = (nodes, float(ports.v[k]), law, bool(ports.power_outside[k]))
-        at[k] = position.setdefault(key, len(position))
+        if ports.droop[k, 2]:
+            curve: tuple[float, ...] = tuple(ports.droop[k, :2].tolist())
+            curves.setdefault(key, curve)
+        else:
+            curve = curves.get(key, ())
+        at[k] = position.setdefault((key, curve), len(position))
     count = len(position)
     first = np.full(count, at.size)
     np.minimum.at(first, at, np.arange(at.size))
@@ -148,8 +166,13 @@ def merge(ports: Ports, phases: NDArray[np.intp]) -> Injections:
         (1.0 / np.repeat(phases, phases), (np.repeat(np.arange(phases.size), phases), np.arange(at.size))),
         shape=(phases.size, at.size),
     )
+    droops = np.tile([0.0, 1.0, 0.0], (count, 1))
+    having = np.flatnonzero(ports.droop[:, 2])
+    droops[at[having], :2] = ports.droop[having, :2]
+    droops[:, 2] = member.T @ ports.droop[:, 2]
     merged = replace(
         ports, incidence=incidence[first], s=np.asarray(member.T @ ports.s), names=tuple(ports.names[k] for k in first),
+        droop=droops,
         **{name: getattr(ports, name)[first] for name in _FIELDS},
     )  # fmt: skip
     fixed = np.asarray(merged.s.real * merged.zip_p[:, 0] - 1j * merged.s.imag * merged.zip_q[:, 0]) / POWER

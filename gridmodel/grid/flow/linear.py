@@ -18,7 +18,7 @@ from gridmodel.grid.flow.newton import linear_solve, slopes
 from gridmodel.grid.flow.port_form import PortForm
 from gridmodel.grid.flow.result import LoadFlow
 from gridmodel.grid.flow.scenarios import Powers
-from gridmodel.grid.port_law import derivatives
+from gridmodel.grid.port_law import derivatives, droop, droop_slopes
 
 __all__ = ["LinearFlow", "linear_flow"]
 
@@ -82,7 +82,8 @@ def linear_flow(
     """Linearises the load flow at one case.
 
     kind: "taylor", the derivative of the solution, best near the case; "fixed-point", one step of the fixed point from
-    the solution w with constant powers, v = b - K conj(s / w), which is exact at no load as well.
+    the solution w with constant powers, v = b - K conj(s / w), which is exact at no load as well; volt-var droops
+    follow the voltage in both, as they do at the case.
     of: positions among the loads, then the generators, by whose powers it is differentiated; None takes all.
 
     Raises:
@@ -104,7 +105,10 @@ def linear_flow(
     s = form.injections.at_ports(flow.s[None])[0]
     v = np.asarray(form.injections.merged.incidence @ flow.volts, dtype=np.complex128) / form.injections.merged.v
     own = _direct(form, v, s, form.injections.owner[moved].T.toarray())
-    di = _taylor(form, v, s, own) if kind == "taylor" else own
+    if kind == "taylor":
+        di = _followed_by(form, *slopes(form, v, s), own)
+    else:
+        di = _followed_by(form, *_droops(form, v), own) if form.injections.has_droop else own
     dv = form.nodes_of(di) / feeder.base[:, None]
     return LinearFlow(feeder, kind, flow.v, dv[:, : moved.size], dv[:, moved.size :], flow.s[moved], moved)
 
@@ -130,9 +134,17 @@ def _direct(form: PortForm, v: Complexes, s: Complexes, share: NDArray[np.float6
     return np.concatenate([by_p[:, None] * share, by_q[:, None] * share], axis=1)
 
 
-def _taylor(form: PortForm, v: Complexes, s: Complexes, direct: Complexes) -> Complexes:
+def _droops(form: PortForm, v: Complexes) -> tuple[Complexes, Complexes]:
+    """(di/dv, di/dconj(v)) of the droops alone in pu, shape (P,)."""
+    ports = form.injections.merged
+    beyond = np.abs(droop(ports, np.abs(v))) >= 1.0
+    parts = zip(droop_slopes(ports, v * ports.v), droop_slopes(ports, v * ports.v, saturated=True), strict=True)
+    straight, turned = (np.where(beyond, flat, steep) * (ports.v**2 / POWER + 0j) for steep, flat in parts)
+    return straight, turned
+
+
+def _followed_by(form: PortForm, straight: Complexes, turned: Complexes, direct: Complexes) -> Complexes:
     """The same with the voltages free to follow: dv = -K (direct + straight dv + turned conj(dv))."""
-    straight, turned = slopes(form, v, s)
     right = -form.drop(direct.T).T
     dv = _followed(form, straight, turned, right) if form.K is not None else None
     dv = linear_solve(form, straight, turned, right) if dv is None else dv

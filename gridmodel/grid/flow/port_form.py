@@ -52,6 +52,11 @@ class PortForm:
         return self._transposed[name]
 
     @cached_property
+    def kept(self) -> dict[Any, Any]:
+        """What others have built from this form once."""
+        return {}
+
+    @cached_property
     def _between(self) -> tuple[sp.csr_array, sp.csr_array]:
         """(currents in pu into the connected nodes in A, their voltages in V to those across the ports in pu)."""
         ports = self.injections.merged

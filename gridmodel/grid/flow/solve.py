@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gridmodel.grid.flow.droop import splitting_of
 from gridmodel.grid.flow.fixed_point import Points, fixed_point
 from gridmodel.grid.flow.injections import Coefficients, Complexes, Injections
 from gridmodel.grid.flow.newton import newton
@@ -42,13 +43,16 @@ def solve(form: PortForm, s: Complexes, tolerance: float, dtype: Any = np.comple
 def _block(form: PortForm, s: Complexes, tolerance: float, dtype: Any, most: int) -> Solved:
     if np.dtype(dtype) == np.complex64:
         tolerance = max(tolerance, _SINGLE)
-    start = np.repeat(form.b.astype(dtype)[None], len(s), axis=0)
-    points = fixed_point(form, _Fast(form.injections, form.injections.coefficients(s, dtype)), start, tolerance, most)
+    split = splitting_of(form) if form.K is not None and form.injections.has_droop else None
+    step, begin = (None, form.b) if split is None else (split.step, split.v)
+    start = np.repeat(begin.astype(dtype)[None], len(s), axis=0)
+    fast = _Fast(form.injections, form.injections.coefficients(s, dtype))
+    points = fixed_point(form, fast, start, tolerance, most, step)
     beyond = np.flatnonzero((~points.converged & form.injections.has_zones) | ~form.injections.inside(points.v))
     if beyond.size:
-        again = np.where(points.converged[beyond, None], points.v[beyond], form.b.astype(dtype))
+        again = np.where(points.converged[beyond, None], points.v[beyond], begin.astype(dtype))
         whole = _Whole(form.injections, s[beyond])
-        _put(points, beyond, fixed_point(form, whole, again, tolerance, most))
+        _put(points, beyond, fixed_point(form, whole, again, tolerance, most, step))
     failed = np.flatnonzero(~points.converged)
     if failed.size:
         _put(points, failed, newton(form, s[failed], tolerance))

@@ -112,3 +112,14 @@ def test_bad_input() -> None:
         flow()
     with pytest.raises(ShapeError, match=r"loads: shape \(2, 3\), expected \(2, 20\)"):
         flow(torch.ones(2, 3, dtype=torch.complex128))
+
+
+def test_a_constant_impedance_is_its_closed_form() -> None:
+    """v = 1 / (1 + s), so d|v|/dp = -1 / (1 + s)^2; what of it is in the network's matrix is not counted twice."""
+    net = two_bus(0.5, zip_p=(1.0, 0.0, 0.0), zip_q=(1.0, 0.0, 0.0))
+    x = torch.tensor([[0.5 + 0j], [0.2 + 0j]], dtype=torch.complex128, requires_grad=True)
+    v = TorchLoadFlow(net, tolerance=1e-13)(x).v[:, 1].abs()
+    v.sum().backward()  # type: ignore[no-untyped-call]
+    assert x.grad is not None
+    assert v.detach().numpy() == pytest.approx(1 / np.array([1.5, 1.2]), abs=1e-8)
+    assert x.grad.real[:, 0].numpy() == pytest.approx(-1 / np.array([1.5, 1.2]) ** 2, rel=1e-6)
