@@ -119,7 +119,8 @@ def check_prices(result: Result, drawn: Drawn) -> None:
     assert problem.value >= certificate.lower_bound - 1e-6 * (1 + abs(certificate.lower_bound))
 
 
-@pytest.mark.parametrize(("kind", "examples"), [("solvable", 60), ("infeasible", 15), ("unbounded", 15)])
+# Every example is a run of one or of all algorithms and a central solve, up to seconds: as few as show each kind.
+@pytest.mark.parametrize(("kind", "examples"), [("solvable", 60), ("infeasible", 10), ("unbounded", 10)])
 def test_auto_is_never_silently_wrong(kind, examples):
     ended: Counter[str] = Counter()
 
@@ -137,7 +138,7 @@ def test_auto_is_never_silently_wrong(kind, examples):
     assert ended[right] >= 0.95 * ended.total(), ended
 
 
-@pytest.mark.parametrize(("kind", "examples"), [("solvable", 20), ("infeasible", 8), ("unbounded", 8)])
+@pytest.mark.parametrize(("kind", "examples"), [("solvable", 12), ("infeasible", 5), ("unbounded", 5)])
 def test_no_algorithm_that_applies_is_silently_wrong(kind, examples):
     ended: dict[str, Counter[str]] = {}
 
@@ -159,7 +160,7 @@ def test_no_algorithm_that_applies_is_silently_wrong(kind, examples):
         assert words["certified" if kind == "solvable" else kind] > 0, (name, words)
 
 
-@pytest.mark.parametrize(("kind", "examples"), [("solvable", 20), ("infeasible", 6), ("unbounded", 6)])
+@pytest.mark.parametrize(("kind", "examples"), [("solvable", 10), ("infeasible", 4), ("unbounded", 4)])
 def test_no_algorithm_over_a_topology_is_silently_wrong(kind, examples):
     """Agents on a random connected graph, a channel that loses a tenth in every other model; ``check`` judges."""
 

@@ -34,19 +34,33 @@ class Flows:
 
     def at_start(self, line: Indices) -> tuple[cp.Expression, cp.Expression]:
         """Active and reactive power in pu that enters the chosen lines at their start; shape of ``line``."""
-        own, cross, _, _ = self.piece.lines.admittances
-        return self._linear(
-            _rows(self.piece.lines.start[line], self.piece.size, own[line].conj()),
-            *self._turned(line, cross[line].conj(), 1.0),
-        )
+        return self._linear(*self._entering(line, "start"))
 
     def at_end(self, line: Indices) -> tuple[cp.Expression, cp.Expression]:
         """Active and reactive power in pu that enters the chosen lines at their end; shape of ``line``."""
-        _, _, cross, own = self.piece.lines.admittances
-        return self._linear(
-            _rows(self.piece.lines.end[line], self.piece.size, own[line].conj()),
-            *self._turned(line, cross[line].conj(), -1.0),
-        )
+        return self._linear(*self._entering(line, "end"))
+
+    def in_pairs(self, line: Indices, end: str) -> cp.Expression:
+        """Active power of the chosen lines at their "start" or "end" over the reactive, in pu, shape (2, lines).
+
+        One expression, which canonicalises in half the time of two.
+        """
+        parts = [
+            cp.Constant(_clean(_interleaved(matrix))) @ of
+            for matrix, of in zip(self._entering(line, end), (self.w, self.c, self.s), strict=True)
+            if of is not None
+        ]
+        return cp.reshape(sum(parts[1:], start=parts[0]), (2, line.size), order="F")
+
+    def _entering(self, line: Indices, end: str) -> tuple[csr_array, csr_array, csr_array]:
+        """Factors of w, c and s in P + jQ at one end of the chosen lines."""
+        lines = self.piece.lines
+        at_start, along, back, at_end = lines.admittances
+        ends = {"start": (lines.start, at_start, along, 1.0), "end": (lines.end, at_end, back, -1.0)}
+        bus, own, cross, sign = ends[end]
+        on_w = _rows(bus[line], self.piece.size, own[line].conj())
+        factor, count = cross[line].conj(), lines.start.size
+        return on_w, _rows(line, count, factor), _rows(line, count, sign * 1j * factor)
 
     def out_of_buses(self) -> tuple[cp.Expression, cp.Expression]:
         """Active and reactive power in pu that the piece's own buses send into lines and shunts, shape (own buses,)."""
@@ -60,10 +74,6 @@ class Flows:
         on_w = on_w + start @ _rows(lines.start, piece.size, start_own) + end @ _rows(lines.end, piece.size, end_own)
         along, back = start.multiply(start_cross), end.multiply(end_cross)
         return self._linear(csr_array(on_w), csr_array(along + back), csr_array(1j * (along - back)))
-
-    def _turned(self, line: Indices, factor: Complex, sign: float) -> tuple[csr_array, csr_array]:
-        count = self.piece.lines.start.size
-        return _rows(line, count, factor), _rows(line, count, sign * 1j * factor)
 
     def _linear(self, on_w: csr_array, on_c: csr_array, on_s: csr_array) -> tuple[cp.Expression, cp.Expression]:
         """Real and imaginary part of on_w @ w + on_c @ c + on_s @ s."""
@@ -108,6 +118,14 @@ def thermal_limits(agent: Agent, flows: Flows) -> None:
 def _rows(columns: Indices, size: int, factors: Complex) -> csr_array:
     """As ``pick``, with complex factors."""
     return csr_array((factors, (np.arange(columns.size), columns)), shape=(columns.size, size))
+
+
+def _interleaved(matrix: csr_array) -> csr_array:
+    """Real and imaginary parts as rows in turn."""
+    coo = matrix.tocoo()
+    rows, columns = np.concatenate([2 * coo.row, 2 * coo.row + 1]), np.tile(coo.col, 2)
+    shape = (2 * matrix.shape[0], matrix.shape[1])
+    return csr_array((np.concatenate([coo.data.real, coo.data.imag]), (rows, columns)), shape=shape)
 
 
 def _clean(matrix: csr_array) -> csr_array:

@@ -142,13 +142,12 @@ def cones(products: Products, pairs: Indices) -> cp.Constraint:
 def _thermal_limits(agent: Agent, products: Products) -> None:
     """|S| <= rate in pu at every end of a line that has a rating."""
     piece, lines = products.flows.piece, products.flows.piece.lines
-    ends = (("start", lines.rate_start, products.flows.at_start), ("end", lines.rate_end, products.flows.at_end))
-    for name, rate, power in ends:
+    for end, rate in (("start", lines.rate_start), ("end", lines.rate_end)):
         line = np.flatnonzero(np.isfinite(rate))
         if line.size:
-            cone = cp.SOC(cp.Constant(rate[line]), cp.vstack(power(line)), axis=0)
+            cone = cp.SOC(cp.Constant(rate[line]), products.flows.in_pairs(line, end), axis=0)
             names = [piece.line_names[k] for k in line]
-            agent.subject_to(cone, name=f"thermal limit at {name}", rows=names)
+            agent.subject_to(cone, name=f"thermal limit at {end}", rows=names)
 
 
 def _angle_limits(net: Network, agent: Agent, products: Products) -> None:

@@ -7,6 +7,7 @@ from typing import final
 
 import cvxpy as cp
 import numpy as np
+from cvxpy.constraints.psd import PSD
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -100,7 +101,7 @@ def _blocks(agent: Agent, products: Products, own: list[Indices], keys: list[Ind
     place[view.bus] = np.arange(view.bus.size)
     for size in sorted({clique.size for clique in own} - {2}):
         chosen = np.array([clique for clique in own if clique.size == size])
-        agent.subject_to(_embedded(products, chosen, place, count) >> 0, name=f"cliques of {size} buses")
+        agent.subject_to(PSD(_embedded(products, chosen, place, count)), name=f"cliques of {size} buses")
 
 
 def _embedded(products: Products, cliques: Indices, place: Indices, count: int) -> cp.Expression:

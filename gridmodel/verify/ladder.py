@@ -11,6 +11,7 @@ import cvxpy as cp
 
 from gridmodel.language.declared import Cost
 from gridmodel.verify.scaled import ConicProgram, Found, Rung
+from gridmodel.verify.triangles import TriangleChain, as_triangles
 
 __all__ = ["Outcome", "solve_program", "total_cost", "without_answer"]
 
@@ -106,14 +107,16 @@ def _solve_scaled(problem: cp.Problem, tolerance: float) -> Outcome | None:
         for variable in problem.variables():
             variable.save_value(None)
         try:
-            data, chain, inverse = problem.get_problem_data(cp.CLARABEL, solver_opts={})
+            flat, shapes = as_triangles(problem)
+            data, chain, inverse = flat.get_problem_data(cp.CLARABEL, solver_opts={})
         except cp.error.SolverError:
             return None
         program = ConicProgram.build(data)
         found = _climb(program, tolerance, bool(data["dims"].psd) or program.q.size > _LARGE)
         if found is None:
             return None
-        problem.unpack_results(found if found.status in _PROVEN else replace(found, status="Solved"), chain, inverse)
+        found = found if found.status in _PROVEN else replace(found, status="Solved")
+        problem.unpack_results(found, TriangleChain(chain, shapes), inverse)
     return Outcome(_CLEAN[problem.status], cp.CLARABEL)
 
 

@@ -344,7 +344,7 @@ def test_agents_without_a_cost_a_variable_or_a_constraint():
     assert_compiled_right(model, values=False)
 
 
-QUIET = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+QUIET = settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
 @QUIET

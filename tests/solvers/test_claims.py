@@ -51,11 +51,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
 PENALTIES: dict[str, dict[str, Any]] = {"edge-admm": {"rho": 0.1}, "relaxed-admm": {"rho": 0.1}}
 """Penalties at which the errors under noise and rounding are claimed."""
 
+SETTLED = 1e-6
+"""An error at which the run of an exact method ends: far below those at which wrong rules rest, 3e-3 and more."""
+
 ROUNDS: dict[str, dict[str, int]] = {
     "averaging": {"delay": 8_000},
     "bisection": {"": 60_000, "async": 120_000, "delay": 200_000},
     "gradient-tracking": {"": 8_000, "delay": 20_000},
-    "innovations:constant": {"": 20_000, "bits": 4_000, "delay": 40_000, "async": 40_000},
+    "innovations:constant": {"": 12_000, "bits": 4_000, "delay": 24_000, "async": 24_000},
     "push-diging": {"": 8_000, "delay": 30_000},
     "push-pull": {"": 8_000, "delay": 30_000},
     "tan-yang-xu": {"": 12_000, "delay": 30_000, "async": 20_000},
@@ -80,25 +83,31 @@ def algorithm(name: str, channel: Channel) -> AbstractNetworked:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def errors(made: AbstractNetworked, name: str, rounds: int) -> tuple[float, float]:
-    """The largest error in the last twentieth of the first half of the rounds, and of all."""
+def errors(made: AbstractNetworked, name: str, rounds: int, enough: float = 0.0) -> tuple[float, float]:
+    """The largest error in a fortieth of the rounds, before half of them and before their end.
+
+    Ends early, after an eighth, a quarter or half of the rounds, where the last fortieth of all was below ``enough``.
+    """
     separable, best = problem(name)
-    state, worst = made.init(separable, None, 1e-8), [0.0, 0.0]
     tail = max(1, rounds // 40)
+    ends = [rounds // 8, rounds // 4, rounds // 2, rounds]
+    state, worst = made.init(separable, None, 1e-8), dict.fromkeys(ends, 0.0)
     for k in range(1, rounds + 1):
         state = made.step(state)
-        for half, end in enumerate((rounds // 2, rounds)):
-            if end - tail < k <= end:
-                x = np.concatenate(list(made.observe(state).x))
-                worst[half] = max(worst[half], float(np.nan_to_num(np.abs(x - best), nan=np.inf).max()))
-    return worst[0], worst[1]
+        end = next(end for end in ends if k <= end)
+        if k > end - tail:
+            x = np.concatenate(list(made.observe(state).x))
+            worst[end] = max(worst[end], float(np.nan_to_num(np.abs(x - best), nan=np.inf).max()))
+        if k == end and worst[end] < enough:
+            return worst[end], worst[end]
+    return worst[rounds // 2], worst[rounds]
 
 
 def is_met(claim: Claim, first: float, last: float) -> bool:
     """Whether the errors at half of the rounds and at the end are what is claimed."""
     low, high = claim.error or (0.0, np.inf)
     return {
-        "exact": last < 1e-9 or (last < 0.1 * first and last < 1e-3),
+        "exact": last < SETTLED or (last < 0.1 * first and last < 1e-3),
         "biased": 0.4 * low <= last <= 2.5 * high and last > 0.3 * first,
         "ball": last <= 2.5 * high and last <= 2 * first,
         "drift": 0.1 * low <= last <= 2.5 * high,
@@ -114,7 +123,7 @@ def test_claim(name, fault):
     claim = made.claims[fault]
     own = ROUNDS.get(name, {})
     rounds = own.get(fault, own.get("", 4_000))
-    first, last = errors(made, name, rounds)
+    first, last = errors(made, name, rounds, SETTLED if claim.outcome == "exact" else 0.0)
     assert is_met(claim, first, last), f"claimed {claim}, found {first:.2g} after half of {rounds} rounds, {last:.2g}"
 
 
@@ -133,7 +142,7 @@ NAIVE = [
 @pytest.mark.parametrize(("name", "rule", "least"), NAIVE)
 def test_naive_rules_come_to_rest_at_a_wrong_point(name, rule, least):
     made = algorithm(name, Channel(drop=0.3, rule=rule))
-    first, last = errors(made, name, 8_000)
+    first, last = errors(made, name, 4_000)
     assert last > least
     assert last > 0.3 * first
 
@@ -141,18 +150,18 @@ def test_naive_rules_come_to_rest_at_a_wrong_point(name, rule, least):
 @pytest.mark.parametrize("name", ["gradient-tracking", "extra", "exact-diffusion", "edge-admm", "dual-consensus"])
 def test_drift_is_a_random_walk_of_the_conserved_sum(name):
     """Noise that only one end of an edge reads adds up: the sum is off by more, with the root of the rounds."""
-    off: dict[int, list[float]] = {100: [], 6_400: []}
+    off: dict[int, list[float]] = {100: [], 3_200: []}
     for seed in range(6):
         made = algorithm(name, Channel(noise=1e-3, seed=seed))
         state = made.init(problem(name)[0], None, 1e-8)
-        for k in range(1, 6_401):
+        for k in range(1, 3_201):
             state = made.step(state)
             if k in off:
                 kept = made.conserved(state)
                 assert kept is not None
                 off[k].append(float(np.square(kept.off).mean()))
-    growth = np.sqrt(np.mean(off[6_400]) / np.mean(off[100]))
-    assert 3.0 < growth < 20.0  # 8 is the root law
+    growth = np.sqrt(np.mean(off[3_200]) / np.mean(off[100]))
+    assert 2.1 < growth < 14.0  # 5.7 is the root law
 
 
 TWO = {
@@ -168,7 +177,7 @@ TWO = {
 @pytest.mark.parametrize("faults", list(TWO))
 @pytest.mark.parametrize("name", ["relaxed-admm", "relaxed-dual-consensus"])
 def test_relaxed_forms_stand_two_faults_at_once(name, faults):
-    assert errors(algorithm(name, TWO[faults]), name, 12_000)[1] < 1e-12
+    assert errors(algorithm(name, TWO[faults]), name, 12_000, enough=1e-12)[1] < 1e-12
 
 
 @pytest.mark.parametrize("fault", ["ideal", "drop", "burst", "delay", "outage", "async"])

@@ -11,7 +11,7 @@ from gridmodel.language.model import Model
 from gridmodel.verify.central import solve_central
 from tests.strategies import EXAMPLES, Drawn, drawn_models
 
-RANDOM = settings(EXAMPLES, max_examples=60)
+RANDOM = settings(EXAMPLES, max_examples=30)
 
 
 def three(demand=4.1) -> Model:

@@ -25,7 +25,7 @@ def prices_of(model: Model, lowered, mu):
     return found
 
 
-@settings(EXAMPLES, max_examples=80)
+@settings(EXAMPLES, max_examples=40)
 @given(drawn_models())
 def test_values_and_columns_come_back(drawn: Drawn):
     model, central = drawn.model, solve_central(drawn.model)
