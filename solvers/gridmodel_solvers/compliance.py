@@ -37,11 +37,16 @@ _RIGID = 1e-3
 """Share of what a row would yield without the block's equations that it is taken to yield at least."""
 _PAYS = 1e-6
 _FIXED = 1e-6
-_BARRIER = 0.015
+_BARRIER = 0.008
 _BARRIER_SMOOTH = 0.015
 _HELD = 0.2
 _WIDE = 10.0
 _STEPS = 25
+_MOST = 40
+_HIGH = 100.0
+"""Times the barrier, from which it falls in a step to the part ``_FALL`` at most: the equations are met by then."""
+_FALL = 0.3
+_SETTLED = 1e-2
 _DELTA = 1e-8
 _DELTA_SMOOTH = 1e-4
 _SHIFT = 1e-2
@@ -128,16 +133,22 @@ def _central(stack: Stack, spans: Floats, i: int, typical: float) -> Floats | No
     # A semidefinite cone counts in the barrier as often as its matrices have numbers.
     order = max((k * (k + 1) // 2 for k in stack.cones.psd), default=1)
     barrier = _BARRIER * typical / order / Convex(problem, 1.0, _DELTA, 1.0).scaled.cost
-    engine = Convex(problem, 1.0, _DELTA, barrier)
+    # From a high barrier down: a low one would hold every step at the walls long before equations are met.
+    engine = Convex(problem, 1.0, _DELTA, max(_HIGH * barrier, 1.0))
     state = engine.start(None)
-    for _ in range(_STEPS):
-        state = engine.step(state)
+    for _ in range(_MOST):
+        height = engine.parts[0].product(state.points[0]) / engine.degree
+        engine.sigma = min(max(barrier / height, _FALL), 1.0)
+        last, state = state.points[0].x, engine.step(state)
+        central = abs(height - barrier) < 0.1 * barrier and state.steps[0] == 1.0
+        if state.lost or (central and float(np.abs(state.points[0].x - last).max(initial=0.0)) < _SETTLED):
+            break
     part = engine.parts[0]
     C = one.C.dense() * engine.scaled.ranges[0][0] * ~engine.scaled.pinned[0][0]
     right = np.zeros((1, part.size, len(C)))
     right[0, : part.n] = C.T
     try:
-        answer = part.linearised(state.points[0], state.mu, barrier).factor.solve(right)[0, : part.n]
+        answer = part.linearised(state.points[0], state.mu).factor.solve(right)[0, : part.n]
     except (RuntimeError, ValueError, np.linalg.LinAlgError):
         return None
     S = C @ answer / engine.scaled.cost

@@ -9,17 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from scipy.optimize import brentq
 
 import gridmodel as gm
 from gridmodel.compile import compile_model
 from gridmodel.errors import ModelError
 from gridmodel.grid.read import read_network
+from gridmodel.ir.cones import Cones
 from gridmodel.ir.result import Status
 from gridmodel.ir.separable import Couplings, Separable
 from gridmodel.physics.opf import opf
 from gridmodel.runtime.bound import Bounder
 from gridmodel.runtime.judgement import judge
 from gridmodel.runtime.scale import Scale
+from gridmodel_solvers import compliance
 from gridmodel_solvers.admm import ADMM
 from gridmodel_solvers.exchange import Exchange, edge_traffic
 from gridmodel_solvers.metric import Metric, _turned, geometric_mean
@@ -173,3 +176,14 @@ def test_a_quadratic_of_two_is_settled_at_once() -> None:
     total = sum(s.P.dense() for s in ends)
     x = np.linalg.solve(total, -sum(s.q[0] for s in ends))
     np.testing.assert_allclose(seen.x[0][0], x, atol=1e-6)
+
+
+@pytest.mark.parametrize(("curve", "slope"), [(1.0, 0.3), (4.0, -2.0), (0.5, 5.0)])
+def test_a_cone_yields_by_its_barrier(curve: float, slope: float) -> None:
+    block = stack(curve, [[slope]], [[1.0]], [0], G=np.ones((1, 1)), h=np.zeros(1), cones=Cones(nonneg=1))
+    seen = compliance._central(block, np.ones((1, 1)), 0, 1.0)
+    assert seen is not None
+    b, far = compliance._BARRIER, compliance._WIDE
+    x = brentq(lambda x: curve * x + slope - b / x - b / (x + far) + b / (far - x), 1e-9, far - 1e-9)
+    bend = curve + b / x**2 + b / (x + far) ** 2 + b / (far - x) ** 2
+    np.testing.assert_allclose(seen, [[1.0 / bend]], rtol=0.1)

@@ -11,7 +11,7 @@ from gridmodel.ir.cones import Cones
 from gridmodel.ir.stack import Stack
 from gridmodel_solvers.oracles.choose import choose
 from gridmodel_solvers.oracles.clarabel_blocks import ClarabelBlocks
-from gridmodel_solvers.oracles.group import Group
+from gridmodel_solvers.oracles.group import Group, _parted_once
 from gridmodel_solvers.oracles.interface import LocalProblem
 from tests.solvers.build import stack
 
@@ -118,3 +118,16 @@ def test_a_rewarded_length_is_unbounded() -> None:
     with pytest.raises(LocalProblem) as caught:
         Group(s).solve(q)
     assert (caught.value.kind, caught.value.label) == ("unbounded", s.labels[-1])
+
+
+def test_equations_are_taken_apart_once_for_all_curvatures() -> None:
+    rng = np.random.default_rng(11)
+    A, b = rng.normal(size=(2, 5)), rng.normal(size=2)
+    _parted_once.cache_clear()
+    for weight in (1.0, 3.0, 9.0):
+        s = stack(weight * np.arange(1.0, 6.0), rng.normal(size=(1, 5)), np.eye(1, 5), [0], A=A, b=b)
+        assert Group.fits(s)
+        x, P = Group(s).solve(s.q).x[0], s.P.dense()
+        kkt = np.block([[P, A.T], [A, np.zeros((2, 2))]])
+        np.testing.assert_allclose(x, np.linalg.solve(kkt, np.concatenate([-s.q[0], b]))[:5], atol=1e-10)
+    assert _parted_once.cache_info().misses == 1

@@ -88,6 +88,7 @@ class _Block:
         self._scale = self._scale or 1.0
         self._P = sp.csc_matrix(sp.triu(curvature)) / self._scale
         self._accuracy = accuracy
+        self._even = True
         self._solver: Any = None
 
     def solve(self, q: Floats) -> tuple[Floats, Floats, Floats]:
@@ -97,9 +98,12 @@ class _Block:
         else:
             self._solver.update(q=scaled)
         answer = self._solver.solve()
-        # A block whose rows differ much in size may not reach what is asked for; from then on it is asked for less.
-        while not _is_usable(answer) and self._accuracy < _LOOSEST:
-            self._accuracy = min(100 * self._accuracy, _LOOSEST)
+        # A block whose rows differ much in size may not reach what is asked for; from then on Clarabel scales it, too,
+        # and where that does not help it is asked for less.
+        while not _is_usable(answer) and (self._even or self._accuracy < _LOOSEST):
+            if not self._even:
+                self._accuracy = min(100 * self._accuracy, _LOOSEST)
+            self._even = False
             self._solver = self._made(scaled)
             answer = self._solver.solve()
         self._judge(answer)
@@ -109,7 +113,7 @@ class _Block:
 
     def _made(self, q: Floats) -> Any:
         data = (self._P, q, self._matrix, self._rhs, self._cones)
-        return clarabel.DefaultSolver(*data, _settings(self._accuracy))
+        return clarabel.DefaultSolver(*data, _settings(self._accuracy, self._even))
 
     def _judge(self, answer: Any) -> None:
         status = str(answer.status)
@@ -144,13 +148,15 @@ def _cones(cones: Cones) -> list[Any]:
     return listed + [clarabel.PowerConeT(a) for a in cones.pow3d]
 
 
-def _settings(accuracy: float) -> Any:
+def _settings(accuracy: float, even: bool) -> Any:
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.max_threads = 1
     # Costs are flat at an optimum: columns are as accurate as the root of the gap.
     settings.tol_gap_abs = settings.tol_gap_rel = 1e-2 * accuracy
     settings.tol_feas = accuracy
+    # Where all sizes are even already, a second scaling costs digits of the gap, and iterations.
+    settings.equilibrate_enable = not even
     # Updates of q are refused once rows or cones have been rewritten.
     settings.presolve_enable = False
     settings.chordal_decomposition_enable = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import final
 
 import numpy as np
@@ -65,7 +66,7 @@ class Group(Oracle):
         self._E, self._x0 = _solutions(stack, self._length)
         self._D, self._V = np.linalg.eigh(_reduced(stack, self._E))
         self._offset = np.einsum("nji,nj->ni", self._E, stack.P.dot(np.broadcast_to(self._x0, stack.q.shape)))
-        self._inverse = np.linalg.pinv(_dense(stack.A)) if stack.A.shape[0] else None
+        self._inverse = _parted(stack.A).inverse if stack.A.shape[0] else None
         self._rescue: dict[int, Oracle] = {}
 
     @staticmethod
@@ -76,7 +77,7 @@ class Group(Oracle):
             return False
         if length is not None and not _follow(stack, length):
             return False
-        if length is None and np.linalg.matrix_rank(_dense(stack.A)).min(initial=stack.A.shape[0]) < stack.A.shape[0]:
+        if length is None and _parted(stack.A).rank < stack.A.shape[0]:
             return False
         curves = np.linalg.eigvalsh(_reduced(stack, _solutions(stack, length)[0]))
         curved = bool(curves.size and (curves[:, 0] > _FLAT * np.abs(curves[:, -1])).all())
@@ -197,9 +198,40 @@ def _solutions(stack: Stack, length: _Length | None) -> tuple[Floats, Floats]:
         return E, np.zeros((1, stack.columns))
     if not A.shape[1]:
         return np.eye(stack.columns)[None], np.zeros((1, stack.columns))
-    _, _, V = np.linalg.svd(A)
-    x0 = np.einsum("nij,nj->ni", np.broadcast_to(np.linalg.pinv(A), (stack.size, *A.shape[:0:-1])), stack.b)
-    return np.swapaxes(V[:, A.shape[1] :], 1, 2), x0
+    parted = _parted(stack.A)
+    return parted.null, np.einsum("nij,nj->ni", np.broadcast_to(parted.inverse, (stack.size, *A.shape[:0:-1])), stack.b)
+
+
+@dataclass(frozen=True)
+class _Parted:
+    """Equations by their singular values: the least rank, null spaces (N or 1, n, n - m), pseudo-inverses (., n, m)."""
+
+    rank: int
+    null: Floats
+    inverse: Floats
+
+
+def _parted(A: Batch) -> _Parted:
+    # Proximal stacks are made anew for every penalty, and their equations stay: they are known by their numbers.
+    return _parted_once(A.shape, len(A.data), *(part.tobytes() for part in (A.row, A.col, A.data)))
+
+
+@lru_cache(maxsize=8)
+def _parted_once(shape: tuple[int, int], count: int, row: bytes, col: bytes, data: bytes) -> _Parted:
+    A = np.zeros((count, *shape))
+    entries = np.frombuffer(data, dtype=np.float64).reshape(count, -1)
+    A[:, np.frombuffer(row, dtype=np.intp), np.frombuffer(col, dtype=np.intp)] = entries
+    m = shape[0]
+    U, values, V = np.linalg.svd(A)
+    most = values.max(axis=1, keepdims=True, initial=0.0)
+    inside = values > most * max(shape) * np.finfo(float).eps
+    inverted = np.divide(1.0, values, out=np.zeros_like(values), where=inside)
+    k = values.shape[1]
+    inverse = np.swapaxes(V[:, :k], 1, 2) * inverted[:, None, :] @ np.swapaxes(U[:, :, :k], 1, 2)
+    found = _Parted(int(inside.sum(axis=1).min(initial=m)), np.swapaxes(V[:, m:], 1, 2), inverse)
+    for part in (found.null, found.inverse):
+        part.flags.writeable = False
+    return found
 
 
 def _reduced(stack: Stack, E: Floats) -> Floats:
