@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -49,24 +50,27 @@ class FeederNetwork(AbstractNetwork):
         self.nodes, self.matrix = watched
         self.lower, self.upper = np.full(len(self.nodes), v_min), np.full(len(self.nodes), v_max)
         self.ports = tuple(unit.name for unit in feeder.generators[first:])
-        self._layer = TorchLoadFlow(feeder)
         # Every voltage with limits is that of a node, or the difference of two.
-        self._from = [int(row[0]) for row in np.split(self.matrix.indices, self.matrix.indptr[1:-1])]
-        self._simple = bool((np.diff(self.matrix.indptr) == 1).all())
+        single = bool((np.diff(self.matrix.indptr) == 1).all())
+        self._across = None if single else self.matrix.T.toarray()
+        self._layer = TorchLoadFlow(feeder, nodes=[feeder.nodes[k] for k in self.matrix.indices] if single else None)
+        for note in self._layer.notes:
+            warnings.warn(note, stacklevel=2)
 
     def flow(self, p: Any, q: Any, loads: Any) -> Flow:
         """Magnitudes in pu at the nodes with limits."""
         import torch
 
-        drawn = torch.complex(p, torch.zeros_like(p) if q is None else q) * -_VA
+        active, reactive = -_VA * p, None if q is None else -_VA * q
         if self.first:
-            own = torch.tensor([unit.s for unit in self.feeder.generators[: self.first]]).to(drawn)
-            drawn = torch.cat([own.expand(len(drawn), self.first), drawn], dim=1)
-        found = self._layer(loads, drawn)
-        if self._simple:
-            return Flow(found.v[:, self._from].abs(), found.converged)
-        across = torch.as_tensor(self.matrix.T.toarray()).to(found.v)
-        return Flow((found.v @ across).abs(), found.converged)
+            own = torch.tensor([[unit.s.real, unit.s.imag] for unit in self.feeder.generators[: self.first]]).to(p)
+            active = torch.cat([own[:, 0].expand(len(p), -1), active], dim=1)
+            zero = torch.zeros_like(p) if reactive is None else reactive
+            reactive = torch.cat([own[:, 1].expand(len(p), -1), zero], dim=1)
+        found = self._layer.injected(active, reactive, loads)
+        if self._across is None:
+            return Flow(found.v.abs(), found.converged)
+        return Flow((found.v @ torch.as_tensor(self._across).to(found.v)).abs(), found.converged)
 
     def exact(self, p: Floats, q: Floats | None, loads: NDArray[np.complex128] | None) -> Flow:
         """Magnitudes in pu at the nodes with limits, of ``Feeder.load_flow``."""
