@@ -1,4 +1,4 @@
-"""The command line: list, explain, solve, compare, flow, opf."""
+"""The command line: list, explain, solve, compare, flow, opf, train, evaluate."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gridmodel.cli_grid import add_flow, add_opf, flow_of, opf_of, side_by_side_dict
+from gridmodel.cli_learn import LEARN_EPILOG, add_evaluate, add_train, evaluated, learned_status, place_of, trained
 from gridmodel.errors import DataError, ModelError
 from gridmodel.modelfile import load_model, shipped_models
 from gridmodel.report.style import FORMATS
@@ -17,6 +18,7 @@ from gridmodel.report.style import FORMATS
 if TYPE_CHECKING:
     from gridmodel.ir.result import Result
     from gridmodel.language.model import Model
+    from gridmodel.learning.policy import Policy
     from gridmodel.runtime.channel import Channel
 
 __all__ = ["main"]
@@ -78,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
 
     add_flow(commands).set_defaults(command=_flow)
     add_opf(commands).set_defaults(command=_opf)
+    add_train(_with_model(commands, "train", "train one policy an agent and judge them on held-out days", _train))
+    add_evaluate(_subparser(commands, "evaluate", "judge trained policies on held-out days", _evaluate, LEARN_EPILOG))
 
     solve.add_argument("--algorithm", default="auto", metavar="NAME", help="central, dual, admm, ... (default: auto)")
     solve.add_argument("--seed", type=int, metavar="N", help="of the draws of --faults (default: 0)")
@@ -100,15 +104,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _with_model(commands: Any, name: str, text: str, command: Callable[..., int]) -> argparse.ArgumentParser:
+def _subparser(
+    commands: Any, name: str, text: str, command: Callable[..., int], epilog: str = _EPILOG
+) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=text, description=text, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+        name, help=text, description=text, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _with_model(commands: Any, name: str, text: str, command: Callable[..., int]) -> argparse.ArgumentParser:
+    parser = _subparser(commands, name, text, command)
     parser.add_argument("model", metavar="MODEL", help="a .py or case file, or a shipped model's name")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the model; may be repeated"
     )
-    parser.set_defaults(command=command)
     return parser
 
 
@@ -229,6 +240,31 @@ def _compare(options: argparse.Namespace) -> int:
     return max((_status(result) for result in sure), default=NOT_CERTIFIED)
 
 
+def _train(options: argparse.Namespace) -> int:
+    _check_outputs(options.json, options.plot)
+    _check_places(("--out", place_of(options)), ("--checkpoint", options.checkpoint))
+    policy = trained(options, _build(options), _chosen(options))
+    return _show_policy(options, policy, place_of(options))
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    _check_outputs(options.json, options.plot)
+    return _show_policy(options, evaluated(options, _chosen(options)), options.policy)
+
+
+def _show_policy(options: argparse.Namespace, policy: Policy, place: str) -> int:
+    from gridmodel.report.policy_text import policy_dict, policy_text
+
+    if options.json != "-":
+        print(policy_text(policy, place))
+    _write_json(options.json, policy_dict(policy))
+    if options.plot and policy.status != "failed":
+        from gridmodel.report.plot import plot
+
+        plot(policy, options.plot)
+    return learned_status(policy)
+
+
 def _status(result: Result) -> int:
     from gridmodel.ir.result import Status
 
@@ -240,13 +276,18 @@ def _status(result: Result) -> int:
 
 
 def _build(options: argparse.Namespace) -> Model:
+    return load_model(options.model, _chosen(options))
+
+
+def _chosen(options: argparse.Namespace) -> dict[str, str]:
+    """The options of the model as text."""
     chosen: dict[str, str] = {}
     for item in options.set:
         key, sign, text = item.partition("=")
         if not sign or not key:
             raise DataError(f"--set takes KEY=VALUE, got {item!r}.")
         chosen[key.strip()] = text.strip()
-    return load_model(options.model, chosen)
+    return chosen
 
 
 def _channel(options: argparse.Namespace) -> Channel | None:
@@ -260,8 +301,12 @@ def _check_outputs(json_file: str | None, plot_file: str | None) -> None:
     """Refuses places that cannot be written, before the long work."""
     if plot_file and not Path(plot_file).is_dir() and Path(plot_file).suffix.lower() not in FORMATS:
         raise DataError(f"--plot {plot_file}: the ending must be one of {', '.join(FORMATS)}.")
-    for flag, name in (("--json", json_file), ("--plot", plot_file)):
-        if name is None or (flag == "--json" and name == "-"):
+    _check_places(("--json", None if json_file == "-" else json_file), ("--plot", plot_file))
+
+
+def _check_places(*places: tuple[str, str | None]) -> None:
+    for flag, name in places:
+        if name is None:
             continue
         if not name:
             raise DataError(f"{flag}: the file's name is empty; give one.")

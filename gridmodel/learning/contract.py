@@ -6,7 +6,7 @@ An agent's contract holds its own numbers only: limits, dynamics and scales of n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, final
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gridmodel.errors import DataError
 from gridmodel.ir.training import (
     AbstractCost,
+    AbstractNetwork,
     ActionStep,
     AgentKind,
     Leaf,
@@ -37,7 +38,8 @@ _RULES = {
 }
 _READING = (
     "The network takes the observation in the units given, scales it by itself, and gives one number in [-1, 1] an "
-    "action. lo and hi are the ends of what the step allows: the action's bounds, cut so that every state it moves "
+    "action. What is ahead of the day's last step is seen at the day's start; before the first step the last action is "
+    "0. lo and hi are the ends of what the step allows: the action's bounds, cut so that every state it moves "
     "stays within its limits after the step. Where known is true, these limits are first tightened backwards from the "
     "last step to those from which later ones can be kept: lower_t = max(lower_t, (lower_t+1 - rest_t - most_t)/keep), "
     "most_t the most that bounds allow to move the state up. Maps are affine: constant + sum of factor times the "
@@ -97,6 +99,7 @@ def contract_dict(graph: TrainingGraph, k: int, i: int, network: str) -> dict[st
             for one in kind.states
         ],
         "series": {name: {"shared": shared} for name, shared in kind.series.items()},
+        "inverter": [_inverter(graph.network, int(draw.port[i])) for draw in graph.kinds[k].draws],
     }  # fmt: skip
 
 
@@ -121,6 +124,19 @@ def read_contract(content: Mapping[str, Any], where: str) -> Contract:
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{where} is no whole contract: {type(error).__name__} {error}.") from None
+
+
+def _inverter(network: AbstractNetwork | None, port: int) -> dict[str, Any]:
+    """Where the agent draws power, and what its inverter does there by itself; without this, voltages are others."""
+    from gridmodel.passes.training.network import FeederNetwork  # here: a device that reads contracts has no feeder
+
+    assert isinstance(network, FeederNetwork)
+    unit = network.feeder.generators[network.first + port]
+    droop = None
+    if unit.droop is not None:
+        rule = "q = share * rating * clip((u - center) / width, -1, 1), var absorbed, u the local voltage in pu"
+        droop = {"rule": rule, **asdict(unit.droop)}
+    return {"bus": unit.terminal.bus, "nodes": list(unit.terminal.nodes), "droop": droop}
 
 
 def _map(step: StepMap) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gridmodel.errors import DataError, ModelError, UnknownNameError
 from gridmodel.ir.training import Leaf
 from gridmodel.learning.contract import Contract, read_contract
-from gridmodel.runtime.agents import DayOfAgents
+from gridmodel.runtime.agents import CLOCK, DayOfAgents, seen_order
 
 __all__ = ["Controller", "read_network_file"]
 
@@ -101,10 +101,21 @@ class Controller:
             raise DataError(
                 f"{self.contract.agent}: no value of {missing[0]!r} at step {day.t}: act({missing[0]}=...)."
             )
-        raw = np.asarray(self.network(day.see()), dtype=np.float64)
+        raw = np.asarray(self.network(self._seen(day)), dtype=np.float64)
         moved = day.act(raw)
         day.move(moved)
         return {leaf.name: float(value[0]) for leaf, value in moved.items() if leaf.sort == "action"}
+
+    def _seen(self, day: DayOfAgents) -> Floats:
+        seen = day.see()
+        for one, value in zip(seen_order(day.kind), seen[0, CLOCK:], strict=True):
+            if not np.isfinite(value):
+                when = f" {one.ahead} steps ahead" if one.ahead else ""
+                raise DataError(
+                    f"{self.contract.agent} sees {one.leaf.sort} {one.leaf.name!r}{when}, and at step {day.t} it is no "
+                    "number; series that are known for the whole day go to begin(...)."
+                )
+        return seen
 
     @property
     def _now(self) -> DayOfAgents:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,5 +166,6 @@ def read_policy(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[np.
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             return about, {name: file[name] for name in file.files if name != "about"}
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path} is no policy that gridmodel saved: {error}.") from None
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        what = error if Path(path).is_dir() or not Path(path).exists() else "it is cut off, or something else"
+        raise DataError(f"{path} is no policy that gridmodel saved: {what}.") from None

@@ -66,13 +66,14 @@ def one_line(
     values: Mapping[str, float] | None = None,
     areas: Mapping[str, str] | None = None,
     label: str = "",
+    span: tuple[float, float] | None = None,
 ) -> None:
     """Draws the buses, coloured by their values, and the lines, coloured by the area of both their ends.
 
     Args:
         values: by bus; buses without one are hollow.
         areas: the area of every bus; lines between two areas are dashed.
-        label: of the colour bar.
+        label: of the colour bar. span: its ends, so that two pictures can be compared; those of the values where None.
     """
     names = list(dict.fromkeys((areas or {}).values()))
     color = {name: COLORS[k % len(COLORS)] for k, name in enumerate(names)}
@@ -92,7 +93,7 @@ def one_line(
         spots = np.array([drawn.place[bus] for bus in known])
         points = axes.scatter(
             spots[:, 0], spots[:, 1], s=size, c=list(known.values()), cmap="viridis", edgecolors="white",
-            linewidths=0.4, zorder=3,
+            linewidths=0.4, zorder=3, vmin=None if span is None else span[0], vmax=None if span is None else span[1],
         )  # fmt: skip
         figure: Any = axes.figure
         figure.colorbar(points, ax=axes, label=label, shrink=0.8)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gridmodel.ir.result import Result, Trace
+from gridmodel.ir.result import AbstractVerifiable, Result, Trace
 from gridmodel.report.style import COLORS, FORMATS, INK, dress, legend, literal, rounds_axis
 from gridmodel.units import per
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
 
+    from gridmodel.learning.policy import Policy
     from gridmodel.solve import Comparison
 
 __all__ = ["FORMATS", "convergence", "plot"]
@@ -26,17 +28,19 @@ _NAMED = 6
 _BARS = 16
 
 
-def plot(result: Result | Comparison, path: str | Path) -> None:
+def plot(result: Result | Comparison | Policy | Mapping[str, Policy], path: str | Path) -> None:
     """Writes residuals and gap against rounds, prices against rounds, and the final prices.
 
     A result of an algorithm over a topology shows the graph with what agents hold, at the start, on the way and at
     the end, and what each agent holds against rounds; a comparison shows the error of all algorithms against rounds.
     Prices of different units get axes of their own. A result without history (e.g. the centralized optimum) gets
     the final prices alone; a result of an optimal power flow shows the prices of its buses as the final ones, and
-    below the network with prices, voltages and areas; one of flexibility shows its band.
+    below the network with prices, voltages and areas; one of flexibility shows its band. Policies show the feeder's
+    voltages without and with them, actions over a held-out day, and how training went; several of them, by name, how
+    training went.
 
     Args:
-        result: any result, or a comparison.
+        result: any result, a comparison, a policy, or policies by name.
         path: where to write; the ending chooses the format, one of ``FORMATS``.
     """
     from matplotlib.figure import Figure
@@ -46,6 +50,12 @@ def plot(result: Result | Comparison, path: str | Path) -> None:
     from gridmodel.report.plot_opf import draw_grid, has_grid
     from gridmodel.solve import Comparison
 
+    if isinstance(result, (AbstractVerifiable, Mapping)):  # asked by this class, since policies load torch
+        from gridmodel.report.plot_policy import draw_histories, draw_policy
+
+        figure = draw_histories(result) if isinstance(result, Mapping) else draw_policy(result)
+        figure.savefig(Path(path))
+        return
     if isinstance(result, Comparison):
         draw_comparison(result).savefig(Path(path))
         return
