@@ -48,7 +48,8 @@ class Scenarios:
                     "agent (loads: (days, steps, loads))."
                 )
             if not np.isfinite(values).all():
-                day, *_, step = (int(k) for k in np.argwhere(~np.isfinite(values))[0])
+                day, *place = (int(k) for k in np.argwhere(~np.isfinite(values))[0])
+                step = place[0 if what == "loads" else -1]
                 raise DataError(f"{what}: not a finite number on day {day}, entry {step}; fill gaps before training.")
             spans[what] = (values.shape[0], values.shape[1] if what == "loads" else values.shape[-1])
         if len(set(spans.values())) > 1:
