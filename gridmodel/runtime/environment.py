@@ -16,26 +16,32 @@ from torch import Tensor
 
 from gridmodel.ir.scenarios import Scenarios
 from gridmodel.ir.training import AgentKind, Leaf, StepMap, TrainingGraph
-from gridmodel.runtime.feasible import Feasible
+from gridmodel.runtime.chain import Answer, linked
+from gridmodel.runtime.feasible import Feasible, Motion
 
 __all__ = ["Batch", "Course", "Environment", "Outcome", "Policy"]
 
 Policy = Callable[[int, int, Tensor], Tensor]
-"""(kind, step, what its agents see, shape (N, B, F)) -> raw actions, shape (N, B, A), between -1 and 1."""
+"""(kind, step, what its agents see, shape (N, B, F)) -> raw actions, shape (N, B, A), between -1 and 1.
+
+A method ``day(kind, seen)`` of it, from shape (T, N, B, F), is called where no step depends on the one before it.
+"""
 
 _CLOCK = 2
+_WHOLE = slice(None)
 
 
 @dataclass(frozen=True)
 class Batch:
     """Days as tensors.
 
-    series: of each kind, by leaf, shape (T, B, N). seen: of each kind, the part of what policies see that no agent
-    moves, scaled, shape (T, N, B, F'). loads: VA, shape (T B, loads), or None.
+    series: of each kind, by leaf, shape (T, B, N). seen: of each kind, what policies see, scaled, shape (N, T, F, B); the
+    last columns, of what agents move, are undefined. motions: of each kind. loads: VA, shape (T B, loads), or None.
     """
 
     series: tuple[Mapping[Leaf, Tensor], ...]
     seen: tuple[Tensor, ...]
+    motions: tuple[Motion, ...]
     loads: Tensor | None
     days: int
 
@@ -90,7 +96,7 @@ class Environment:
         clock = 2 * np.pi * np.arange(graph.steps) / graph.steps
         self._clock = self.tensor(np.stack([np.sin(clock), np.cos(clock)], axis=1))
         self._draws = [[_Draw(self, draw.p, draw.q, draw.port) for draw in kind.draws] for kind in graph.kinds]
-        self._own = [[seen for seen in kind.observed if seen.leaf.sort != "series"] for kind in graph.kinds]
+        self._own = [_own(self, kind) for kind in graph.kinds]
         network = graph.network
         self.lower: Tensor | None = None if network is None else self.tensor(network.lower)
         self.upper: Tensor | None = None if network is None else self.tensor(network.upper)
@@ -108,27 +114,52 @@ class Environment:
         own = scenarios if days is None else scenarios.take(days)
         series = tuple(self._series(kind, own) for kind in self.graph.kinds)
         seen = tuple(self._seen(k, series[k], len(own)) for k in range(len(series)))
+        motions = tuple(one.motion(values, len(own)) for one, values in zip(self.feasible, series, strict=True))
         loads = None
         if own.loads is not None:
             kind = torch.complex128 if self.dtype == torch.float64 else torch.complex64
             flat = own.loads.swapaxes(0, 1).reshape(-1, own.loads.shape[-1])
             loads = torch.as_tensor(flat, dtype=kind, device=self.device)
-        return Batch(series, seen, loads, len(own))
+        return Batch(series, seen, motions, loads, len(own))
 
     def rollout(self, policy: Policy, batch: Batch, flow: bool = True) -> Outcome:
         """The days under a policy; where gradients are on, through everything, the later policy's answers too."""
         said = _Said(policy)
-        courses = [self._course(k, batch, said) for k in range(len(self.graph.kinds))]
+        courses = [self._course(k, batch, self._walk(k, batch, said)) for k in range(len(self.graph.kinds))]
         return self._outcome(courses, batch, flow)
 
-    def replay(self, raw: Sequence[Tensor], batch: Batch, flow: bool = True) -> Outcome:
-        """The days under given actions, shape (T, N, B, A) of each kind: their gradient is the open-loop one."""
-        courses = [self._course(k, batch, _Given(raw[k])) for k in range(len(self.graph.kinds))]
-        return self._outcome(courses, batch, flow)
+    def replay(
+        self,
+        raw: Sequence[Tensor],
+        batch: Batch,
+        flow: bool = True,
+        courses: Sequence[Course] | None = None,
+        answers: Sequence[Answer | None] | None = None,
+    ) -> Outcome:
+        """The days under given actions, shape (T, N, B, A) of each kind; differentiable in them, once.
+
+        courses: of the same actions on the same days, where they are known; spares the agents' steps.
+        answers: how policies answer what they see of themselves, of each kind (``Policies.answer``); with them the
+            gradient holds later policies' answers, without, it is the open-loop one.
+        """
+        found = []
+        for k, kind in enumerate(self.graph.kinds):
+            with torch.no_grad():
+                walk = self._walk(k, batch, _Given(raw[k])) if courses is None else _walked(kind, courses[k])
+            states, actions = list(walk.states.values()), list(walk.actions.values())
+            if kind.actions and torch.is_grad_enabled() and raw[k].requires_grad:
+                answer = None if answers is None else answers[k]
+                states, actions = linked(batch.motions[k], raw[k], states, actions, answer)
+            linked_walk = _Walk(
+                raw[k], walk.seen, dict(zip(walk.states, states, strict=True)),
+                dict(zip(walk.actions, actions, strict=True)),
+            )  # fmt: skip
+            found.append(self._course(k, batch, linked_walk))
+        return self._outcome(found, batch, flow)
 
     def baseline(self, batch: Batch, flow: bool = True) -> Outcome:
         """The days without policies: every agent does what its model says it does otherwise."""
-        courses = [self._course(k, batch, None) for k in range(len(self.graph.kinds))]
+        courses = [self._course(k, batch, self._walk(k, batch, None)) for k in range(len(self.graph.kinds))]
         return self._outcome(courses, batch, flow)
 
     def _outcome(self, courses: list[Course], batch: Batch, flow: bool) -> Outcome:
@@ -154,42 +185,56 @@ class Environment:
                     q = (0.0 if q is None else q) + reactive.reshape(rows, -1) @ draw.spread
         return p, q
 
-    def _course(self, k: int, batch: Batch, said: _Said | _Given | None) -> Course:
-        kind, feasible, series = self.graph.kinds[k], self.feasible[k], batch.series[k]
-        limits = feasible.limits(series)
-        now = {Leaf("state", s.name): feasible.start(s, batch.days) for s in kind.states}
+    def _walk(self, k: int, batch: Batch, said: _Said | _Given | None) -> _Walk:
+        """The steps of a day of one kind; all at once where no step depends on the one before it."""
+        kind, motion, steps = self.graph.kinds[k], batch.motions[k], self.graph.steps
+        seen = _Seen(self, k, batch) if isinstance(said, _Said) and kind.actions else None
+        empty = torch.zeros((steps, kind.size, batch.days, 0)).to(self._clock)
+        if not kind.states and (seen is None or not self._own[k]):
+            raw = empty if said is None or not kind.actions else said.day(k, empty if seen is None else seen.full)
+            each = [_WHOLE if said is None else raw[..., i].transpose(1, 2) for i in range(len(kind.actions))]
+            values = [
+                motion.otherwise(i, _WHOLE, {}) if said is None else motion.action(i, _WHOLE, one, {})
+                for i, one in enumerate(each)
+            ]
+            size = (steps, batch.days, kind.size)
+            actions = {Leaf("action", a.name): v.expand(size) for a, v in zip(kind.actions, values, strict=True)}
+            return _Walk(raw, empty if seen is None else seen.full, {}, actions)
+        now: dict[Leaf, Tensor] = dict(motion.start)
         last = {Leaf("action", a.name): torch.zeros((batch.days, kind.size)).to(self._clock) for a in kind.actions}
         track: dict[Leaf, list[Tensor]] = {leaf: [value] for leaf, value in now.items()}
-        raws, seens = [], []
-        for t in range(self.graph.steps):
-            here = {leaf: values[t] for leaf, values in series.items()} | now
-            if kind.actions and said is not None:
-                seen = self._look(k, batch, t, now, last)
-                raw = said(k, t, seen)
+        track |= {leaf: [] for leaf in last}
+        raws, parted = [], motion.parted
+        for t in range(steps):
+            if said is not None and kind.actions:
+                raw = said(k, t, empty[0] if seen is None else seen.at(t, now, last))
                 raws.append(raw)
-                seens.append(seen.detach())
+            here = dict(now)
             for i, action in enumerate(kind.actions):
-                value = (
-                    feasible.otherwise(i, t, here, limits)
-                    if said is None
-                    else feasible.action(i, t, raw[:, :, i].T, here, limits)
-                )
-                moved = feasible.parts(action, value)
-                here |= moved
-                last[Leaf("action", action.name)] = value
-                for leaf, part in moved.items():
-                    track.setdefault(leaf, []).append(part)
-            now = feasible.next(t, here)
+                value = motion.otherwise(i, t, now) if said is None else motion.action(i, t, raw[:, :, i].T, now)
+                leaf = Leaf("action", action.name)
+                last[leaf] = value.expand(batch.days, kind.size)
+                track[leaf].append(last[leaf])
+                here |= motion.parts(action, value) if parted else {leaf: value}
+            now = motion.next(t, here)
             for leaf, value in now.items():
                 track[leaf].append(value)
-        leaves = dict(series) | {leaf: torch.stack(values) for leaf, values in track.items()}
-        empty = torch.zeros((self.graph.steps, kind.size, batch.days, 0)).to(self._clock)
+        whole = {leaf: torch.stack(values) for leaf, values in track.items()}
+        return _Walk(
+            torch.stack(raws) if raws else empty, empty if seen is None else seen.whole(),
+            {leaf: whole[leaf] for leaf in motion.start}, {leaf: whole[leaf] for leaf in last},
+        )  # fmt: skip
+
+    def _course(self, k: int, batch: Batch, walk: _Walk) -> Course:
+        kind = self.graph.kinds[k]
+        leaves = dict(batch.series[k]) | dict(walk.states)
+        for action in kind.actions:
+            leaves |= batch.motions[k].parts(action, walk.actions[Leaf("action", action.name)])
         each = {leaf: values[:-1] if leaf.sort == "state" else values for leaf, values in leaves.items()}
         drawn = [(draw.p(each), None if draw.q is None else draw.q(each)) for draw in self._draws[k]]
         size = (self.graph.steps, batch.days, kind.size)
         return Course(
-            torch.stack(raws) if raws else empty, torch.stack(seens) if seens else empty, leaves,
-            self._cost(kind, leaves, size), tuple(p.expand(size) for p, _ in drawn),
+            walk.raw, walk.seen, leaves, self._cost(kind, leaves, size), tuple(p.expand(size) for p, _ in drawn),
             tuple(None if q is None else q.expand(size) for _, q in drawn),
         )  # fmt: skip
 
@@ -204,27 +249,86 @@ class Environment:
         for name in kind.series:
             values = scenarios.of(kind.name, name)
             wide = values[:, None, :] if values.ndim == 2 else values
-            tensor = self.tensor(wide).permute(2, 0, 1)
+            tensor = self.tensor(wide).permute(2, 0, 1).contiguous()
             found[Leaf("series", name)] = tensor.expand(-1, -1, kind.size)
         return found
 
     def _seen(self, k: int, series: Mapping[Leaf, Tensor], days: int) -> Tensor:
-        """The time of day, then scaled series in the order in which they are observed."""
+        """The time of day, then scaled series in the order in which they are observed, and room for the rest."""
         kind, steps = self.graph.kinds[k], self.graph.steps
-        parts = [self._clock[:, None, None, :].expand(steps, kind.size, days, _CLOCK)]
+        if not kind.actions:
+            return torch.zeros((kind.size, steps, 0, days)).to(self._clock)
+        full = torch.empty((kind.size, steps, self.width(k), days)).to(self._clock)
+        full[:, :, :_CLOCK] = self._clock[:, :, None]
+        column = _CLOCK
         for seen in kind.observed:
             if seen.leaf.sort == "series":
-                values = series[seen.leaf].roll(-seen.ahead, dims=0)
-                scaled = (values - self.tensor(seen.center)) / self.tensor(seen.scale)
-                parts.append(scaled.transpose(1, 2)[..., None])
-        return torch.cat(parts, dim=-1).contiguous()
+                values, center, scale = series[seen.leaf], self.tensor(seen.center), self.tensor(seen.scale)
+                if values.stride(-1) == 0:
+                    values, center, scale = values[..., :1], center[:1], scale[:1]
+                full[:, :, column] = ((values.roll(-seen.ahead, dims=0) - center) / scale).permute(2, 0, 1)
+                column += 1
+        return full
 
-    def _look(self, k: int, batch: Batch, t: int, now: Mapping[Leaf, Tensor], last: Mapping[Leaf, Tensor]) -> Tensor:
-        parts = [batch.seen[k][t]]
-        for seen in self._own[k]:
-            value = now[seen.leaf] if seen.leaf.sort == "state" else last[seen.leaf]
-            parts.append(((value - self.tensor(seen.center)) / self.tensor(seen.scale)).T[..., None])
-        return torch.cat(parts, dim=-1)
+    def own(self, k: int) -> list[tuple[int, Leaf, Tensor, Tensor]]:
+        """What policies of a kind see of themselves: its place in what they see, center and 1 / scale, shape (N,)."""
+        return self._own[k]
+
+
+class _Seen:
+    """What policies of a kind see on some days, memory of shape (N, T, F, B)."""
+
+    def __init__(self, env: Environment, k: int, batch: Batch) -> None:
+        self.own, self._taped = env.own(k), torch.is_grad_enabled()
+        self._memory = batch.seen[k].clone() if self.own and not self._taped else batch.seen[k]
+        self._taken: list[Tensor] = []
+
+    @property
+    def full(self) -> Tensor:
+        """Shape (T, N, B, F)."""
+        return self._memory.permute(1, 0, 3, 2)
+
+    def at(self, t: int, now: Mapping[Leaf, Tensor], last: Mapping[Leaf, Tensor]) -> Tensor:
+        """At one step, shape (N, B, F)."""
+        values = [
+            ((now if leaf.sort == "state" else last)[leaf] - center).mul(over).T for _, leaf, center, over in self.own
+        ]
+        if not self._taped:
+            for (column, *_), value in zip(self.own, values, strict=True):
+                self._memory[:, t, column] = value
+            return self._memory[:, t].transpose(1, 2)
+        rest = self._memory[:, t, : self._memory.shape[2] - len(values)].transpose(1, 2)
+        self._taken.append(torch.cat([rest, *(value[..., None] for value in values)], dim=-1))
+        return self._taken[-1]
+
+    def whole(self) -> Tensor:
+        """Of the day, shape (T, N, B, F), without gradient."""
+        return torch.stack(self._taken).detach() if self._taken else self.full
+
+
+def _own(env: Environment, kind: AgentKind) -> list[tuple[int, Leaf, Tensor, Tensor]]:
+    """Series come first among what is seen."""
+    own = [seen for seen in kind.observed if seen.leaf.sort != "series"]
+    first = _CLOCK + len(kind.observed) - len(own)
+    return [(first + j, seen.leaf, env.tensor(seen.center), env.tensor(1.0 / seen.scale)) for j, seen in enumerate(own)]
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """Steps of a kind: raw actions, what was seen, states of shape (T + 1, B, N) and actions of (T, B, N)."""
+
+    raw: Tensor
+    seen: Tensor
+    states: Mapping[Leaf, Tensor]
+    actions: Mapping[Leaf, Tensor]
+
+
+def _walked(kind: AgentKind, course: Course) -> _Walk:
+    states, actions = [Leaf("state", s.name) for s in kind.states], [Leaf("action", a.name) for a in kind.actions]
+    return _Walk(
+        course.raw, course.seen, {leaf: course.leaves[leaf].detach() for leaf in states},
+        {leaf: course.leaves[leaf].detach() for leaf in actions},
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -234,6 +338,13 @@ class _Said:
     def __call__(self, k: int, t: int, seen: Tensor) -> Tensor:
         return self.policy(k, t, seen)
 
+    def day(self, k: int, seen: Tensor) -> Tensor:
+        whole = getattr(self.policy, "day", None)
+        if whole is not None:
+            found: Tensor = whole(k, seen)
+            return found
+        return torch.stack([self.policy(k, t, seen[t]) for t in range(len(seen))])
+
 
 @dataclass(frozen=True)
 class _Given:
@@ -241,6 +352,9 @@ class _Given:
 
     def __call__(self, k: int, t: int, seen: Tensor) -> Tensor:
         return self.raw[t]
+
+    def day(self, k: int, seen: Tensor) -> Tensor:
+        return self.raw
 
 
 class _Draw:

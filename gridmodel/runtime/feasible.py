@@ -10,7 +10,7 @@ give no gradient at the limits. Needs torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,34 +19,75 @@ from torch import Tensor
 
 from gridmodel.ir.training import ActionStep, AgentKind, Leaf, StateStep, StepMap
 
-__all__ = ["Feasible"]
+__all__ = ["Affine", "Feasible", "Motion", "Moved"]
 
 
 @dataclass(frozen=True)
-class _Affine:
-    """A step map in tensors; shapes (T or 1, 1, N or 1)."""
+class Affine:
+    """A step map in tensors; shapes (T or 1, B or 1, N or 1)."""
 
     terms: Mapping[Leaf, Tensor]
     constant: Tensor
 
-    def at(self, t: int, leaves: Mapping[Leaf, Tensor], without: frozenset[Leaf] = frozenset()) -> Tensor:
+    def at(self, t: int | slice, leaves: Mapping[Leaf, Tensor]) -> Tensor:
+        """The value at a step, or at all: slice(None)."""
         total = _at(self.constant, t)
         for leaf, factor in self.terms.items():
-            if leaf not in without:
-                total = total + leaves[leaf] * _at(factor, t)
+            total = torch.addcmul(total, leaves[leaf], _at(factor, t))
         return total
+
+    def folded(self, series: Mapping[Leaf, Tensor], without: frozenset[Leaf] = frozenset()) -> Affine:
+        """The same with the series of some days in its constant, and without some terms."""
+        total, rest = self.constant, {}
+        for leaf, factor in self.terms.items():
+            if leaf in without:
+                continue
+            if leaf.sort == "series":
+                total = total + series[leaf] * factor
+            else:
+                rest[leaf] = factor
+        return Affine(rest, total)
 
 
 @dataclass(frozen=True)
-class _Moved:
-    """A state that an action moves: its slopes by a rising and a falling action, T or 1 rows each."""
+class Moved:
+    """A state that an action moves: its slopes by a rising and by a falling action, shape (T or 1, 1, N or 1).
+
+    far: whether of the actions p that move it by x, x / up and x / down, the larger one does it; None where both are
+    equal. mixed: whether that differs between agents or steps. over: 1 / up, 1 / down.
+    """
 
     state: Leaf
-    step: _Affine
     up: Tensor
     down: Tensor
     rises: bool
     own: frozenset[Leaf]
+    far: bool | None
+    mixed: bool
+    over: tuple[Tensor, Tensor]
+
+    def by(self, t: int | slice, x: Tensor) -> Tensor:
+        """The action that moves the state by x."""
+        first = x * _at(self.over[0], t)
+        if self.far is None:
+            return first
+        second = x * _at(self.over[1], t)
+        if self.mixed:
+            return torch.where((x > 0) == self.rises, first, second)
+        return torch.maximum(first, second) if self.far else torch.minimum(first, second)
+
+    def slope(self, value: Tensor) -> Tensor:
+        """How the state moves with the action at its values, shape (T, B, N)."""
+        return self.up if self.far is None else torch.where(value > 0, self.up, self.down)
+
+
+@dataclass(frozen=True)
+class _Room:
+    """What limits of a state leave an action: low, high: shape (T, B or 1, N), less what else moves the state."""
+
+    moved: Moved
+    low: Affine
+    high: Affine
 
 
 class Feasible:
@@ -57,101 +98,74 @@ class Feasible:
         self._next = {Leaf("state", s.name): self._affine(s.next) for s in kind.states}
         self._bounds = [(self._affine(a.lower), self._affine(a.upper)) for a in kind.actions]
         self._otherwise = [None if a.otherwise is None else self._affine(a.otherwise) for a in kind.actions]
-        self._sides = [_side(a) for a in kind.actions]
-        self._moved = [[self._moves(a, s) for s in kind.states if s.name in a.states] for a in kind.actions]
+        self.sides = [_side(a) for a in kind.actions]
+        self.moved = [[self._moves(a, s) for s in kind.states if s.name in a.states] for a in kind.actions]
         self._start = {s.name: self._put(s.start) for s in kind.states}
+        self._kept: dict[str, tuple[Tensor, Tensor]] = {}
 
-    def start(self, state: StateStep, days: int) -> Tensor:
-        """The state before the first step, shape (B, N)."""
-        return self._start[state.name].expand(days, -1)
+    def motion(self, series: Mapping[Leaf, Tensor], days: int) -> Motion:
+        """The agents over some days."""
+        limits = {Leaf("state", s.name): self._limits(s, series) for s in self.kind.states}
+        rooms = [[self._room(moved, limits[moved.state], series) for moved in own] for own in self.moved]
+        return Motion(
+            self,
+            {leaf: start.expand(days, -1) for leaf, start in self._starts.items()},
+            [(low.folded(series).constant, high.folded(series).constant) for low, high in self._bounds],
+            [None if one is None else one.folded(series) for one in self._otherwise],
+            rooms,
+            {leaf: step.folded(series) for leaf, step in self._next.items()},
+        )
 
-    def next(self, t: int, leaves: Mapping[Leaf, Tensor]) -> dict[Leaf, Tensor]:
-        """States after a step."""
-        return {leaf: step.at(t, leaves) for leaf, step in self._next.items()}
+    @property
+    def _starts(self) -> dict[Leaf, Tensor]:
+        return {Leaf("state", name): start for name, start in self._start.items()}
 
-    def parts(self, action: ActionStep, value: Tensor) -> dict[Leaf, Tensor]:
-        """An action and its two parts."""
-        return {
-            Leaf("action", action.name): value,
-            Leaf("up", action.name): torch.relu(value),
-            Leaf("down", action.name): torch.relu(-value),
-        }
+    def _room(self, moved: Moved, limits: tuple[Tensor, Tensor], series: Mapping[Leaf, Tensor]) -> _Room:
+        rest = self._next[moved.state].folded(series, moved.own)
+        minus = {leaf: -factor for leaf, factor in rest.terms.items()}
+        low, high = (Affine(minus, side[1:] - rest.constant) for side in limits)
+        return _Room(moved, low, high) if moved.rises else _Room(moved, high, low)
 
-    def limits(self, series: Mapping[Leaf, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
-        """Limits of states after every step, shape (T + 1, 1 or B, N), from which later ones can be kept.
-
-        Backwards from the last step, for a state with next keep x + moved + rest: lower_t is at least
-        (lower_t+1 - rest - the most that it can be moved up) / keep.
-        """
-        found = {}
-        for state in self.kind.states:
-            fixed = (self._put(state.lower)[:, None], self._put(state.upper)[:, None])
-            found[state.name] = self._viable(state, series) if state.known else fixed
+    def _limits(self, state: StateStep, series: Mapping[Leaf, Tensor]) -> tuple[Tensor, Tensor]:
+        """Limits of a state after every step, shape (T + 1, 1 or B, N), from which later ones can be kept."""
+        if not state.known:
+            return self._put(state.lower)[:, None], self._put(state.upper)[:, None]
+        if state.name in self._kept:
+            return self._kept[state.name]
+        own = Leaf("state", state.name)
+        acts = [i for i, moved in enumerate(self.moved) if any(one.state == own for one in moved)]
+        maps = [self._next[own], *(bound for i in acts for bound in self._bounds[i])]
+        found = self._viable(state, acts, series)
+        if not any(leaf.sort == "series" for one in maps for leaf in one.terms):
+            self._kept[state.name] = found
         return found
 
-    def action(
-        self, i: int, t: int, raw: Tensor, here: Mapping[Leaf, Tensor], limits: Mapping[str, tuple[Tensor, Tensor]]
-    ) -> Tensor:
-        """The i-th action at step t, shape (B, N), from what policies said."""
-        lo, hi, idle = self._interval(i, t, here, limits)
-        if self._sides[i] > 0:
-            return idle + 0.5 * (raw + 1.0) * (hi - idle)
-        if self._sides[i] < 0:
-            return idle - 0.5 * (raw + 1.0) * (idle - lo)
-        return idle + torch.relu(raw) * (hi - idle) - torch.relu(-raw) * (idle - lo)
-
-    def otherwise(
-        self, i: int, t: int, here: Mapping[Leaf, Tensor], limits: Mapping[str, tuple[Tensor, Tensor]]
-    ) -> Tensor:
-        """The i-th action at step t, shape (B, N), without a policy."""
-        lo, hi, idle = self._interval(i, t, here, limits)
-        step = self._otherwise[i]
-        return idle if step is None else torch.minimum(torch.maximum(step.at(t, here), lo), hi)
-
-    def _interval(
-        self, i: int, t: int, here: Mapping[Leaf, Tensor], limits: Mapping[str, tuple[Tensor, Tensor]]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """What a step allows: least, most, and what is nearest to zero, shape (B, N)."""
-        lo, hi = (bound.at(t, here) for bound in self._bounds[i])
-        lo, hi = torch.broadcast_tensors(lo, hi)
-        least, most = lo, hi
-        for moved in self._moved[i]:
-            rest = moved.step.at(t, here, moved.own)
-            low, high = (side[t + 1] - rest for side in limits[moved.state.name])
-            if not moved.rises:
-                low, high = high, low
-            up, down = _at(moved.up, t), _at(moved.down, t)
-            lo = torch.maximum(lo, torch.where((low > 0) == moved.rises, low / up, low / down))
-            hi = torch.minimum(hi, torch.where((high > 0) == moved.rises, high / up, high / down))
-        # Where a state's limits cannot be kept, what comes nearest to them.
-        lo = torch.minimum(lo, most)
-        hi = torch.maximum(torch.minimum(hi, most), least)
-        lo = torch.minimum(torch.maximum(lo, least), hi)
-        return lo, hi, torch.minimum(torch.maximum(torch.zeros_like(lo), lo), hi)
-
-    def _viable(self, state: StateStep, series: Mapping[Leaf, Tensor]) -> tuple[Tensor, Tensor]:
+    def _viable(self, state: StateStep, acts: Sequence[int], series: Mapping[Leaf, Tensor]) -> tuple[Tensor, Tensor]:
+        """Backwards from the last step: with next keep x + moved + rest, lower_t is at least
+        (lower_t+1 - rest - the most that it can be moved up) / keep.
+        """
         own, step = Leaf("state", state.name), self._next[Leaf("state", state.name)]
         lower, upper = list(self._put(state.lower)[:, None]), list(self._put(state.upper)[:, None])
         others = {leaf for leaf in step.terms if leaf.sort == "state" and leaf != own}
-        acts = [i for i, moved in enumerate(self._moved) if any(one.state == own for one in moved)]
         keep = step.terms.get(own)
         if others or keep is None or not bool((keep > 0).all()):
             return torch.stack(lower), torch.stack(upper)
+        rest = step.folded(series, frozenset(leaf for leaf in step.terms if leaf.sort != "series")).constant
+        most = least = torch.zeros_like(rest)
+        for i in acts:
+            moved = next(one for one in self.moved[i] if one.state == own)
+            ends = [bound.folded(series).constant for bound in self._bounds[i]]
+            by = [torch.where(end > 0, end * moved.up, end * moved.down) for end in ends]
+            most, least = torch.maximum(*by), torch.minimum(*by)
+        least, most = rest + least, rest + most
         for t in range(self.steps - 1, -1, -1):
-            here = {leaf: values[t] for leaf, values in series.items()}
-            rest = step.at(t, here, frozenset(leaf for leaf in step.terms if leaf.sort != "series"))
-            most = least = torch.zeros_like(rest)
-            for i in acts:
-                moved = next(one for one in self._moved[i] if one.state == own)
-                ends = [_moved_by(moved, t, bound.at(t, here)) for bound in self._bounds[i]]
-                most, least = torch.maximum(*ends), torch.minimum(*ends)
             kept = _at(keep, t)
-            lower[t] = torch.maximum(lower[t], (lower[t + 1] - rest - most) / kept)
-            upper[t] = torch.minimum(upper[t], (upper[t + 1] - rest - least) / kept)
+            lower[t] = torch.maximum(lower[t], (lower[t + 1] - _at(most, t)) / kept)
+            upper[t] = torch.minimum(upper[t], (upper[t + 1] - _at(least, t)) / kept)
         shape = torch.broadcast_shapes(*(side.shape for side in (*lower, *upper)))
         return torch.stack([x.expand(shape) for x in lower]), torch.stack([x.expand(shape) for x in upper])
 
-    def _moves(self, action: ActionStep, state: StateStep) -> _Moved:
+    def _moves(self, action: ActionStep, state: StateStep) -> Moved:
         leaf = Leaf("state", state.name)
         step = self._next[leaf]
         own = frozenset((Leaf("action", action.name), Leaf("up", action.name), Leaf("down", action.name)))
@@ -162,14 +176,80 @@ class Feasible:
         # A side without slope is never the one that a limit asks for.
         tiny = 1e-12 if rises else -1e-12
         rising, falling = (torch.where(s == 0, torch.full_like(s, tiny), s) for s in (rising, falling))
-        return _Moved(leaf, step, rising, falling, rises, own)
+        over = (1 / rising, 1 / falling)
+        more, equal = over[0] > over[1], bool((rising == falling).all())
+        mixed, far = bool((more != more.flatten()[0]).any()), bool(more.flatten()[0]) == rises
+        return Moved(leaf, rising, falling, rises, own, None if equal else far, mixed, over)
 
-    def _affine(self, step: StepMap) -> _Affine:
+    def _affine(self, step: StepMap) -> Affine:
         terms = {leaf: self._put(values)[:, None] for leaf, values in step.terms.items()}
-        return _Affine(terms, self._put(step.constant)[:, None])
+        return Affine(terms, self._put(step.constant)[:, None])
 
     def _put(self, values: np.ndarray) -> Tensor:
         return torch.as_tensor(values, dtype=self._dtype, device=self._device)
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Agents of a kind over some days: what a step allows, and what is next.
+
+    Every method takes a step with tensors of shape (B, N), or slice(None) and tensors of shape (T, B, N).
+    start: by state, shape (B, N).
+    """
+
+    of: Feasible
+    start: Mapping[Leaf, Tensor]
+    bounds: Sequence[tuple[Tensor, Tensor]]
+    without: Sequence[Affine | None]
+    rooms: Sequence[Sequence[_Room]]
+    steps: Mapping[Leaf, Affine]
+
+    @property
+    def parted(self) -> bool:
+        """Whether the next states depend on parts of actions."""
+        return any(leaf.sort in ("up", "down") for step in self.steps.values() for leaf in step.terms)
+
+    def action(self, i: int, t: int | slice, raw: Tensor, states: Mapping[Leaf, Tensor]) -> Tensor:
+        """The i-th action from what policies said."""
+        lo, hi = self._interval(i, t, states)
+        if self.of.sides[i] > 0:
+            return torch.lerp(lo, hi, 0.5 * raw + 0.5)
+        if self.of.sides[i] < 0:
+            return torch.lerp(hi, lo, 0.5 * raw + 0.5)
+        idle = torch.minimum(lo.clamp(min=0.0), hi)
+        return torch.addcmul(idle, raw, torch.where(raw > 0, hi - idle, idle - lo))
+
+    def otherwise(self, i: int, t: int | slice, states: Mapping[Leaf, Tensor]) -> Tensor:
+        """The i-th action without a policy."""
+        lo, hi = self._interval(i, t, states)
+        step = self.without[i]
+        return torch.minimum(lo.clamp(min=0.0), hi) if step is None else step.at(t, states).clamp(lo, hi)
+
+    def next(self, t: int, leaves: Mapping[Leaf, Tensor]) -> dict[Leaf, Tensor]:
+        """States after a step."""
+        return {leaf: step.at(t, leaves) for leaf, step in self.steps.items()}
+
+    def parts(self, action: ActionStep, value: Tensor) -> dict[Leaf, Tensor]:
+        """An action and its two parts."""
+        return {
+            Leaf("action", action.name): value,
+            Leaf("up", action.name): torch.relu(value),
+            Leaf("down", action.name): torch.relu(-value),
+        }
+
+    def _interval(self, i: int, t: int | slice, states: Mapping[Leaf, Tensor]) -> tuple[Tensor, Tensor]:
+        """What a step allows: least and most."""
+        least, most = (_at(bound, t) for bound in self.bounds[i])
+        if not self.rooms[i]:
+            return least, most
+        lows = [room.moved.by(t, room.low.at(t, states)) for room in self.rooms[i]]
+        highs = [room.moved.by(t, room.high.at(t, states)) for room in self.rooms[i]]
+        lo, hi = lows[0], highs[0]
+        for low, high in zip(lows[1:], highs[1:], strict=True):
+            lo, hi = torch.maximum(lo, low), torch.minimum(hi, high)
+        # Where a state's limits cannot be kept, what comes nearest to them.
+        lo, hi = lo.clamp(least, most), hi.clamp(least, most)
+        return torch.minimum(lo, hi), hi
 
 
 def _side(action: ActionStep) -> int:
@@ -179,9 +259,7 @@ def _side(action: ActionStep) -> int:
     return -1 if not action.upper.terms and (action.upper.constant <= 0).all() else 0
 
 
-def _moved_by(moved: _Moved, t: int, value: Tensor) -> Tensor:
-    return torch.where(value > 0, value * _at(moved.up, t), value * _at(moved.down, t))
-
-
-def _at(values: Tensor, t: int) -> Tensor:
-    return values[t] if len(values) > 1 else values[0]
+def _at(values: Tensor, t: int | slice) -> Tensor:
+    if isinstance(t, slice):
+        return values
+    return values[t] if values.shape[0] > 1 else values[0]

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gridmodel.ir.training import TrainingGraph
+from gridmodel.runtime.chain import Answer
 from gridmodel.runtime.environment import Environment
+from gridmodel.runtime.perceptron import Layer, activations, blocks, columns, sensitivities
 
 __all__ = ["Policies"]
 
-Layer = tuple[Tensor, Tensor]
 _LAST = 0.1  # size of the last layer's first weights: actions start near idle
 
 
@@ -46,10 +47,38 @@ class Policies:
     def __call__(self, k: int, t: int, seen: Tensor) -> Tensor:
         """Raw actions of the agents of kind k, shape (N, B, A), from what they see, (N, B, F), at any step."""
         del t
-        value = seen
-        for weight, offset in self.layers[k]:
-            value = torch.baddbmm(offset, value, weight).tanh()
-        return value
+        return activations(self.layers[k], seen.transpose(1, 2))[-1].transpose(1, 2)
+
+    def day(self, k: int, seen: Tensor) -> Tensor:
+        """Raw actions of all steps, shape (T, N, B, A), from what is seen, (T, N, B, F)."""
+        if torch.is_grad_enabled():
+            return torch.stack([self(k, t, seen[t]) for t in range(len(seen))])
+        steps, count, days, _ = seen.shape
+        out = torch.empty((steps, count, days, self.layers[k][-1][0].shape[-1])).to(seen)
+        for block in blocks(count, steps * days, seen.device):
+            found = activations([(w[block], b[block]) for w, b in self.layers[k]], columns(seen, block))[-1]
+            out[:, block] = found.view(*found.shape[:2], steps, days).permute(2, 0, 3, 1)
+        return out
+
+    def answer(self, k: int, seen: Tensor, env: Environment) -> Answer | None:
+        """How policies of a kind answer what they see of themselves; None where they see nothing of it.
+
+        seen: of a day as it went, shape (T, N, B, F).
+        """
+        own = env.own(k)
+        if not own:
+            return None
+        steps, count, days, _ = seen.shape
+        slopes = torch.empty((steps, days, count, self.layers[k][-1][0].shape[-1], len(own))).to(seen)
+        with torch.no_grad():
+            for block in blocks(count, steps * days, seen.device):
+                layers = [(w[block].detach(), b[block].detach()) for w, b in self.layers[k]]
+                found = sensitivities(layers, columns(seen, block), slice(own[0][0], None))
+                for j, one in enumerate(found):
+                    slopes[:, :, block, j] = one.view(*one.shape[:2], steps, days).permute(2, 3, 0, 1)
+            for c, (_, _, _, over) in enumerate(own):
+                slopes[..., c] *= over[:, None]
+        return Answer([leaf for _, leaf, _, _ in own], slopes)
 
     @property
     def tensors(self) -> list[Tensor]:

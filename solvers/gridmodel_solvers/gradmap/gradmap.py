@@ -1,0 +1,78 @@
+"""GradMAP and GradMA: decentralised policies down network gradients, with and without their reuse. Needs torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, final
+
+from gridmodel.errors import ModelError
+from gridmodel_solvers.gradmap.adam import Moments
+from gridmodel_solvers.gradmap.calls import Called
+from gridmodel_solvers.gradmap.descent import AbstractDescent
+from gridmodel_solvers.gradmap.duals import Duals
+from gridmodel_solvers.gradmap.schedule import falling
+from gridmodel_solvers.gradmap.updates import Proximal, descend
+
+__all__ = ["GradMA", "GradMAP"]
+
+
+@final
+@dataclass(frozen=True)
+class GradMAP(AbstractDescent):
+    """Every call of the environment serves many updates of all policies, inside a trust region of actions.
+
+    delta: the trust region, falls to 30 %. reach: of single actions, in deltas. epochs, parts: of the regression.
+    ascent: of the multipliers.
+
+    Source: reconstructed from the abstract of Zhou, Zeng and Morstyn, GradMAP (arXiv 2604.24549); see ``Proximal``.
+    """
+
+    name: ClassVar[str] = "gradmap"
+    delta: float = 0.3
+    reach: float = 2.0
+    epochs: int = 2
+    parts: int = 4
+    ascent: Duals = field(default_factory=Duals)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.delta > 0 or not self.reach > 0 or self.epochs < 1 or self.parts < 1:
+            raise ModelError(
+                f"{self.name}: delta={self.delta}, reach={self.reach}, epochs={self.epochs}, parts={self.parts}; "
+                "expected numbers above 0."
+            )
+
+    def improve(self, moments: Moments, sizes: tuple[int, ...], called: Called, k: int, progress: float) -> int:
+        """The proximal regression."""
+        nearer = Proximal(falling(self.delta, 0.3, progress), self.reach, self.epochs, self.parts)
+        rate = falling(self.rate, 0.1, progress)
+        return nearer(moments, sizes, called.raw[k], called.seen[k], called.gradients[k], rate)
+
+    def duals(self) -> Duals | None:
+        """Of every node."""
+        return self.ascent
+
+    def quadratic(self) -> bool:
+        """Multipliers take its place."""
+        return False
+
+
+@final
+@dataclass(frozen=True)
+class GradMA(AbstractDescent):
+    """GradMAP without reuse: one update of all policies per call of the environment."""
+
+    name: ClassVar[str] = "gradma"
+    ascent: Duals = field(default_factory=Duals)
+
+    def improve(self, moments: Moments, sizes: tuple[int, ...], called: Called, k: int, progress: float) -> int:
+        """One step of Adam."""
+        return descend(moments, sizes, called.seen[k], called.gradients[k], falling(self.rate, 0.1, progress))
+
+    def duals(self) -> Duals | None:
+        """Of every node."""
+        return self.ascent
+
+    def quadratic(self) -> bool:
+        """Multipliers take its place."""
+        return False

@@ -1,0 +1,40 @@
+"""Self-supervised learning by gradients: penalties, no multipliers, no reuse. Needs torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from gridmodel_solvers.gradmap.adam import Moments
+from gridmodel_solvers.gradmap.calls import Called, Gradient
+from gridmodel_solvers.gradmap.descent import AbstractDescent
+from gridmodel_solvers.gradmap.duals import Duals
+from gridmodel_solvers.gradmap.schedule import falling
+from gridmodel_solvers.gradmap.updates import descend
+
+__all__ = ["SSL"]
+
+
+@final
+@dataclass(frozen=True)
+class SSL(AbstractDescent):
+    """Back-propagation through the roll-out and one step of Adam, the baseline that GradMAP is compared with.
+
+    squared: whether excursions count by their squares too.
+    """
+
+    name: ClassVar[str] = "ssl"
+    gradient: Gradient = "through"
+    squared: bool = False
+
+    def improve(self, moments: Moments, sizes: tuple[int, ...], called: Called, k: int, progress: float) -> int:
+        """One step of Adam."""
+        return descend(moments, sizes, called.seen[k], called.gradients[k], falling(self.rate, 0.1, progress))
+
+    def duals(self) -> Duals | None:
+        """None: penalties only."""
+        return None
+
+    def quadratic(self) -> bool:
+        """As asked for."""
+        return self.squared

@@ -1,0 +1,77 @@
+"""How the policies of a kind change, a few agents at a time, each by itself. Needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gridmodel.runtime.perceptron import activations, backward, blocks, columns, views
+from gridmodel_solvers.gradmap.adam import Moments
+
+__all__ = ["Proximal", "descend"]
+
+
+@dataclass(frozen=True)
+class Proximal:
+    """Regression of every policy onto better actions, near those that it took.
+
+    min over theta of the mean of (pi_theta(o) - y)^2, y = clip(a - clip(delta g / rms(g), -reach delta, reach delta))
+
+    with a the raw action taken, g the loss's gradient by it and rms over the agent's steps and days: one call of the
+    environment serves many updates, and the trust region is one of actions, not of weights.
+
+    delta: of raw actions, whose range is -1 to 1. reach: of single actions, in deltas.
+    epochs, parts: passes over the days, and updates in each.
+    """
+
+    delta: float
+    reach: float
+    epochs: int
+    parts: int
+
+    def __call__(
+        self, moments: Moments, sizes: Sequence[int], raw: Tensor, seen: Tensor, g: Tensor, rate: float
+    ) -> int:
+        """Updates weights in place and gives their number; raw, seen, g: shape (T, N, B, ...)."""
+        count, days = raw.shape[1], raw.shape[2]
+        size = -(-days // min(self.parts, days))
+        spans = [slice(first, min(first + size, days)) for first in range(0, days, size)]
+        scale = g.square().mean(dim=(0, 2), keepdim=True).sqrt_()
+        step = (g * (self.delta / scale.clamp_(min=torch.finfo(g.dtype).tiny))).clamp_(
+            -self.reach * self.delta, self.reach * self.delta
+        )
+        wanted = (raw - step).clamp_(-1.0, 1.0)
+        for block in blocks(count, raw.shape[0] * size, raw.device):
+            parts = [(columns(seen, block, span), columns(wanted, block, span)) for span in spans]
+            _regress(moments, sizes, block, parts * self.epochs, rate)
+        return self.epochs * len(spans)
+
+
+def _regress(
+    moments: Moments, sizes: Sequence[int], block: slice, parts: Sequence[tuple[Tensor, Tensor]], rate: float
+) -> None:
+    """Some agents' updates, one for each part of inputs and goals."""
+    layers = views(moments.weights[block], sizes)
+    gradient = torch.empty_like(moments.weights[block])
+    out = views(gradient, sizes)
+    with torch.no_grad():
+        for k, (inputs, goal) in enumerate(parts):
+            acts = activations(layers, inputs)
+            backward(layers, acts, (acts[-1] - goal).mul_(2.0 / goal.shape[-1]), out)
+            moments.descend(block, gradient, rate, k)
+
+
+def descend(moments: Moments, sizes: Sequence[int], seen: Tensor, g: Tensor, rate: float) -> int:
+    """One step down the gradient sum_t (d pi / d theta)' g, in place; gives the number of updates, 1."""
+    count = seen.shape[1]
+    for block in blocks(count, seen.shape[0] * seen.shape[2], seen.device):
+        layers = views(moments.weights[block], sizes)
+        gradient = torch.empty_like(moments.weights[block])
+        with torch.no_grad():
+            acts = activations(layers, columns(seen, block))
+            backward(layers, acts, columns(g, block), views(gradient, sizes))
+            moments.descend(block, gradient, rate, 0)
+    return 1
