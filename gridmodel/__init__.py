@@ -149,7 +149,14 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'gridmodel' has no attribute {name!r}")
-    value = getattr(import_module(home), name)
+    try:
+        value = getattr(import_module(home), name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        from gridmodel.errors import ModelError
+
+        raise ModelError(f"gridmodel.{name} needs torch: pip install 'gridmodel[learn]'.") from error
     globals()[name] = value
     return value
 

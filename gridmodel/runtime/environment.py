@@ -35,8 +35,8 @@ _WHOLE = slice(None)
 class Batch:
     """Days as tensors.
 
-    series: of each kind, by leaf, shape (T, B, N). seen: of each kind, what policies see, scaled, shape (N, T, F, B); the
-    last columns, of what agents move, are undefined. motions: of each kind. loads: VA, shape (T B, loads), or None.
+    series: of each kind, by leaf, shape (T, B, N). seen: of each kind, what policies see, scaled, shape (N, T, F, B);
+    unset in the last columns, of what agents move. motions: of each kind. loads: VA, shape (T B, loads), or None.
     """
 
     series: tuple[Mapping[Leaf, Tensor], ...]
