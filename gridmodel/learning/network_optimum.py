@@ -23,6 +23,7 @@ __all__ = ["NetworkOptimum", "foresight_on_network"]
 
 Floats = NDArray[np.float64]
 _NEAR = 1e-3  # pu from a limit where it is held too
+_SETTLED = 1e-6  # of the cost, from one answer to the next
 _FAR = 0.03  # pu from a limit where it is not
 
 
@@ -64,7 +65,7 @@ def foresight_on_network(
     power = _power(model, [draw.port for kind in graph.kinds for draw in kind.draws], len(network.ports), steps)
     loads = None if scenarios.loads is None else scenarios.loads[day]
     held = np.zeros((steps, len(network.nodes)), dtype=bool)
-    kept, passes = list(model.couplings), 0
+    kept, passes, last = list(model.couplings), 0, np.inf
     with day_of(model, scenarios, day):
         try:
             for _ in range(most):
@@ -79,8 +80,10 @@ def foresight_on_network(
                     raise ModelError(f"day {day}, step {int(np.argmin(solved))}: no load flow at the optimum.")
                 over = np.maximum(network.lower - u, u - network.upper)
                 worst = float(max(over.max(), 0.0))
-                if worst <= tolerance:
+                settled = not held.any() or abs(result.value - last) <= _SETTLED * abs(result.value)
+                if worst <= tolerance and settled:
                     break
+                last = result.value
                 held |= over > -_NEAR
                 model.couplings[:] = kept
                 _hold(model, network, power, held, (p, q, loads))
