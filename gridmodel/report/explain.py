@@ -38,6 +38,7 @@ class Explanation:
     claims: how each algorithm that applies ends under each fault. rules: what it does about lost messages.
     reveals: what an agent shows of itself under it.
     channel: the faults that were asked about; warnings: which algorithms go wrong under them.
+    policies: what training would make of it, or why it cannot; empty where no agent has a horizon.
     """
 
     model: str
@@ -53,6 +54,7 @@ class Explanation:
     reveals: Mapping[str, tuple[Reveal, ...]] = field(default_factory=dict)
     channel: Channel | None = None
     warnings: tuple[str, ...] = ()
+    policies: str = ""
 
     def __str__(self) -> str:
         parts = [self._head()]
@@ -160,7 +162,8 @@ class Explanation:
 
     def _tail(self) -> str:
         warnings = [f"warning: {warning}" for warning in self.warnings]
-        return "\n".join([*warnings, f"auto picks {self.choice}: {self.reason}"])
+        policies = [f"policies: {self.policies}"] if self.policies else []
+        return "\n".join([*warnings, f"auto picks {self.choice}: {self.reason}", *policies])
 
 
 def explain(model: Model, prefer: str = "seconds", channel: Channel | None = None) -> Explanation:
@@ -205,7 +208,26 @@ def explain(model: Model, prefer: str = "seconds", channel: Channel | None = Non
         reveals={name: algorithm.reveals for name, algorithm in applying.items() if algorithm.reveals},
         channel=channel,
         warnings=warnings,
+        policies=_policies(model) if any(party.day is not None for party in model.agents) else "",
     )
+
+
+def _policies(model: Model) -> str:
+    """What ``gm.train`` would compile, or why it cannot."""
+    from gridmodel.learning.judge import require_days
+    from gridmodel.passes.training.graph import training_graph
+
+    try:
+        graph = training_graph(model, require_days(model.scenarios, model.name)[0])
+    except ModelError as error:
+        return f"none: {error}"
+    acting = [
+        f"{kind.size} of {kind.name} (sees {len(kind.observed) + 2} numbers, decides {len(kind.actions)})"
+        for kind in graph.kinds
+        if kind.actions
+    ]
+    watched = "" if graph.network is None else f", {len(graph.network.nodes)} voltages within limits"
+    return f"gm.train(model) learns one for each of {', '.join(acting)}{watched}; no messages"
 
 
 def _misfit(links: Links | None, channel: Channel) -> tuple[str, ...]:

@@ -3,9 +3,11 @@
 import io
 from dataclasses import replace
 
+import cvxpy as cp
 import pytest
 from rich.console import Console
 
+import gridmodel as gm
 from gridmodel.ir.properties import Properties, RowFacts, Traffic, Verdict
 from gridmodel.report.explain import Explanation
 
@@ -68,3 +70,15 @@ def test_the_terminal_shows_the_same_words(explanation: Explanation) -> None:
     Console(file=out, width=200, force_terminal=True, color_system=None).print(explanation)
     words = set(" ".join(out.getvalue().split()).split())
     assert set(str(explanation).split()) <= words
+
+
+def test_models_with_horizons_say_what_training_would_make_of_them() -> None:
+    model = gm.Model("day")
+    day = model.fleet("tank", 2).horizon(3)
+    x, u = day.state("x", start=1), day.action("u", bounds=(0, 1))
+    day.next("x", x[:, :-1] + u)
+    day.minimize(cp.square(u))
+    assert "policies: none: model 'day' has no days to learn from" in str(gm.explain(model))
+    days = gm.Scenarios({"nothing": [[0.0, 0.0, 0.0]]})
+    model.days(days, days)
+    assert "learns one for each of 2 of tank (sees 3 numbers, decides 1); no messages" in str(gm.explain(model))
