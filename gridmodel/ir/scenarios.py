@@ -35,7 +35,8 @@ class Scenarios:
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        arrays = {f"series {name!r}": np.asarray(values) for name, values in self.series.items()}
+        object.__setattr__(self, "series", {name: np.asarray(values) for name, values in self.series.items()})
+        arrays = {f"series {name!r}": values for name, values in self.series.items()}
         if self.loads is not None:
             arrays["loads"] = np.asarray(self.loads)
         if not arrays:

@@ -179,7 +179,8 @@ class Batched:
             bend = torch.where(w == w.clamp(*self.edges[layer]), weight * (-1.0 if kind == "power" else -0.5), 0.0)
             if (kind, layer) in self.below:
                 rise, fall, floor = self.below[kind, layer]
-                line = torch.addcmul(rise, fall, inverse)
+                # As in ``weights``, to the last bit: where the line is what holds, both are equal.
+                line = torch.mul(fall, inverse).add_(rise)
                 sloping = torch.where(line > floor, (rise - line).mul_(0.5), 0.0)
                 bend = torch.where(weight >= line.clamp_(min=floor), sloping, bend)
             out[kind, layer] = bend

@@ -67,8 +67,10 @@ def test_through_is_back_propagation_through_time(network: bool) -> None:
     assert any(not torch.allclose(g, own, rtol=1e-3) for g, own in zip(open_loop, truth, strict=True))
 
 
-def test_policy_gradient_is_that_of_finite_differences() -> None:
+@pytest.mark.parametrize("loads", [True, False])  # days with light loads; the file's, some below their least voltage
+def test_policy_gradient_is_that_of_finite_differences(loads: bool) -> None:
     env, days = environment(network=True)
+    days = days if loads else gm.Scenarios(days.series)
     policies, batch, generator = wild(env), env.batch(days), torch.Generator().manual_seed(2)
     gradient = by_weights(env, policies, batch, "through")
     for _ in range(3):
