@@ -44,8 +44,8 @@ class AbstractDescent(AbstractTrainer):
     hidden: tuple[int, ...] = (32, 32)
     days: int = 16
     gradient: Gradient = "open-loop"
-    margin: float = 4e-3
-    penalty: float = 8.0
+    margin: float = 5e-3
+    penalty: float = 4.0
     temperature: float = 2e-3
     rate: float = 1e-2
 
