@@ -143,11 +143,14 @@ def main() -> None:
     parser.add_argument("--cost", type=float, help="of the race (default: where its second method ends)")
     parser.add_argument("--share", type=float, help="of node-steps outside limits in the race, likewise")
     parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--plot", metavar="FILE", help="cost and violation against time for all methods")
     options = parser.parse_args()
     trained: dict[tuple[str, int], Policy] = {}
     title = f"{options.agents} agents, droop {options.droop}, {options.seconds:g} s of training, held-out days"
     rows = methods_table(options, trained)
     report(rows, title, options.json)
+    if options.plot:
+        gm.plot({name: trained[name, 0] for name in options.methods}, options.plot)
     if set(options.race) <= set(options.methods):
         file = options.json and options.json.replace(".json", ".race.json")
         report(race(options, trained), f"{options.race[0]} and {options.race[1]} to one cost and violation", file)

@@ -135,6 +135,8 @@ class _Run:
                     saved = time.perf_counter()
         except KeyboardInterrupt:
             status, message = "interrupted", "interrupted; these are the policies so far"
+        except (MemoryError, RuntimeError) as error:
+            status, message = "stopped", self._short(error)
         if path is not None:
             self.save(path)
         weights = self.trainer.policies(self.state, self.env).arrays(self.graph)
@@ -144,6 +146,21 @@ class _Run:
             self.trainer.name, self.seed, self.graph, weights, tuple(self.history), tuple(self.seconds), status,
             message, self.model, _options(self.trainer),
         )  # fmt: skip
+
+    def _short(self, error: BaseException) -> str:
+        """What to say of a lack of memory; what was learned is kept, where there is something.
+
+        Raises:
+            ModelError: not one round fitted. RuntimeError: another error.
+        """
+        text = str(error).lower()
+        if isinstance(error, RuntimeError) and "memory" not in text and "alloc" not in text:
+            raise error
+        mend = f"take fewer days a round, e.g. {type(self.trainer).__name__}(days=4)"
+        said = f"out of memory with {self.graph.agents} agents; {mend}"
+        if not self.history:
+            raise ModelError(f"training: {said}.") from error
+        return f"{said}; these are the policies after {len(self.history)} rounds"
 
     def _settle(self) -> None:
         """Finds how many rounds the minutes allow, from the first ones but the very first."""

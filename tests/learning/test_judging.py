@@ -19,6 +19,7 @@ from gridmodel.learning.judge import judge_days
 from gridmodel.learning.network_optimum import foresight_on_network
 from gridmodel.passes.training.graph import training_graph
 from gridmodel.runtime.environment import Environment
+from gridmodel_solvers.gradmap.gradmap import GradMAP
 from tests.learning.street import FEEDER, STEPS, build, policy
 
 
@@ -158,3 +159,23 @@ def test_training_needs_days_and_says_so() -> None:
     model.scenarios = None
     with pytest.raises(NotApplicableError, match=r"no days to learn from: model.days\(train, held_out\)"):
         gm.train(model, rounds=1)
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_a_lack_of_memory_keeps_what_was_learned(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    model = build(grid=False)
+    whole, calls = GradMAP.step, []
+
+    def breaks(self: GradMAP, *given: Any) -> Any:
+        calls.append(None)
+        if len(calls) > 2:
+            raise error
+        return whole(self, *given)
+
+    monkeypatch.setattr(GradMAP, "step", breaks)
+    found = gm.train(model, GradMAP(days=2), rounds=5)
+    assert (found.status, len(found.history)) == ("stopped", 2)
+    assert "out of memory with 7 agents; take fewer days a round, e.g. GradMAP(days=4); these are" in found.message
+    calls += [None] * 2
+    with pytest.raises(ModelError, match="training: out of memory"):
+        gm.train(model, GradMAP(days=2), rounds=5)
