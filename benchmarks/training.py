@@ -140,6 +140,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0, help="of training, for every method (default: 30)")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--race", nargs=2, default=["gradmap", "ssl"], help="default: gradmap ssl")
+    parser.add_argument("--race-only", action="store_true", help="without the table of all methods")
     parser.add_argument("--cost", type=float, help="of the race (default: where its second method ends)")
     parser.add_argument("--share", type=float, help="of node-steps outside limits in the race, likewise")
     parser.add_argument("--json", metavar="FILE")
@@ -147,8 +148,13 @@ def main() -> None:
     options = parser.parse_args()
     trained: dict[tuple[str, int], Policy] = {}
     title = f"{options.agents} agents, droop {options.droop}, {options.seconds:g} s of training, held-out days"
-    rows = methods_table(options, trained)
-    report(rows, title, options.json)
+    if options.race_only:
+        model, options.methods = model_of(options), options.race
+        for seed in range(options.seeds):
+            for method in options.race:  # side by side, so that a slow minute hits both
+                fit(options, trained, method, model, seed)
+    else:
+        report(methods_table(options, trained), title, options.json)
     if options.plot:
         gm.plot({name: trained[name, 0] for name in options.methods}, options.plot)
     if set(options.race) <= set(options.methods):
