@@ -82,6 +82,7 @@ def methods_table(options: argparse.Namespace, trained: dict[tuple[str, int], Po
     blind = [fit(options, trained, first, off, seed, "blind") for seed in range(options.seeds)]
     add(f"{first}, grid-unaware", plain, blind.__getitem__)
     if options.droop != "none":
+        rows.append(row("without policies, droop off", [judged(None, plain)], room, [], 0))
         add(f"{first}, grid-unaware + droop", model, blind.__getitem__)
         add(f"{first}, droop off", plain, lambda seed: trained[first, seed])
     rows.append({"method": "perfect foresight, no network", "seeds": 1, "cost": best, "savings %": 100.0})
@@ -112,19 +113,27 @@ def reached(policy: Policy, cost: float, share: float) -> tuple[float, float] | 
 
 
 def race(options: argparse.Namespace, trained: dict[tuple[str, int], Policy]) -> list[Any]:
-    """Two methods to one pair of cost and violation, the pair that the slower one reaches at the end of its budget."""
+    """Two methods to pairs of cost and violation at which the second one ends: its worst, middle and best seed."""
     one, two = options.race
     ends = [trained[two, seed].history[-_WINDOW:] for seed in range(options.seeds)]
-    cost = options.cost if options.cost is not None else max(float(np.mean([r.cost for r in e])) for e in ends)
-    share = options.share if options.share is not None else max(float(np.mean([r.share for r in e])) for e in ends)
+    costs, shares = ([float(np.mean([getattr(r, name) for r in e])) for e in ends] for name in ("cost", "share"))
+    share = max(shares) if options.share is None else options.share
+    pairs = sorted({max(costs), float(np.median(costs)), min(costs)}, reverse=True)
     rows = []
-    for seed in range(options.seeds):
-        a, b = (reached(trained[name, seed], cost, share) for name in (one, two))
+    for cost in pairs if options.cost is None else options.cost:
+        found = [[reached(trained[name, seed], cost, share) for seed in range(options.seeds)] for name in (one, two)]
+        both = [(a, b) for a, b in zip(*found, strict=True) if a and b]
+        ratios = np.array([[b[k] / a[k] for k in (0, 1)] for a, b in both]).reshape(-1, 2)
+        mean = [[float(np.mean([x[k] for x in ends if x])) if any(ends) else None for k in (0, 1)] for ends in found]
         rows.append({
-            "seed": seed, "cost": cost, "outside %": 100 * share,
-            f"{one} s": a[0] if a else None, f"{two} s": b[0] if b else None,
-            f"{one} calls": a[1] if a else None, f"{two} calls": b[1] if b else None,
-            "seconds ratio": b[0] / a[0] if a and b else None, "calls ratio": b[1] / a[1] if a and b else None,
+            "cost": f"{cost:.1f}", "outside %": 100 * share,
+            f"{one} reach": f"{sum(map(bool, found[0]))}/{options.seeds}",
+            f"{two} reach": f"{sum(map(bool, found[1]))}/{options.seeds}",
+            f"{one} s": mean[0][0], f"{two} s": mean[1][0], f"{one} calls": mean[0][1], f"{two} calls": mean[1][1],
+            "seconds ratio": float(ratios[:, 0].mean()) if len(both) else None,
+            "least": float(ratios[:, 0].min()) if len(both) else None,
+            "most": float(ratios[:, 0].max()) if len(both) else None,
+            "calls ratio": float(ratios[:, 1].mean()) if len(both) else None,
         })  # fmt: skip
     return rows
 
@@ -141,7 +150,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--race", nargs=2, default=["gradmap", "ssl"], help="default: gradmap ssl")
     parser.add_argument("--race-only", action="store_true", help="without the table of all methods")
-    parser.add_argument("--cost", type=float, help="of the race (default: where its second method ends)")
+    parser.add_argument("--cost", type=float, nargs="+", help="of the race (default: where its second method ends)")
     parser.add_argument("--share", type=float, help="of node-steps outside limits in the race, likewise")
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--plot", metavar="FILE", help="cost and violation against time for all methods")

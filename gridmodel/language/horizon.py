@@ -260,7 +260,8 @@ class Horizon:
         """What policies see: states, series, and the last values of actions; the time of day they always see.
 
         Args:
-            ahead: steps into the future, of series that are known, one or several.
+            ahead: steps into the future, of series that are known, one or several; past the end of the day, its
+                beginning.
 
         Raises:
             ForeignVariableError: not a state, an action or a series of this agent.

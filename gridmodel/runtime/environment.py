@@ -6,7 +6,7 @@ Needs torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +18,9 @@ from gridmodel.ir.scenarios import Scenarios
 from gridmodel.ir.training import AgentKind, Leaf, StepMap, TrainingGraph
 from gridmodel.runtime.chain import Answer, linked
 from gridmodel.runtime.feasible import Feasible, Motion
+from gridmodel.runtime.walk import Given, Policy, Said, Seen, Walk
 
 __all__ = ["Batch", "Course", "Environment", "Outcome", "Policy"]
-
-Policy = Callable[[int, int, Tensor], Tensor]
-"""(kind, step, what its agents see, shape (N, B, F)) -> raw actions, shape (N, B, A), between -1 and 1.
-
-A method ``day(kind, seen)`` of it, from shape (T, N, B, F), is called where no step depends on the one before it.
-"""
 
 _CLOCK = 2
 _WHOLE = slice(None)
@@ -124,7 +119,7 @@ class Environment:
 
     def rollout(self, policy: Policy, batch: Batch, flow: bool = True) -> Outcome:
         """The days under a policy; where gradients are on, through everything, the later policy's answers too."""
-        said = _Said(policy)
+        said = Said(policy)
         courses = [self._course(k, batch, self._walk(k, batch, said)) for k in range(len(self.graph.kinds))]
         return self._outcome(courses, batch, flow)
 
@@ -145,12 +140,12 @@ class Environment:
         found = []
         for k, kind in enumerate(self.graph.kinds):
             with torch.no_grad():
-                walk = self._walk(k, batch, _Given(raw[k])) if courses is None else _walked(kind, courses[k])
+                walk = self._walk(k, batch, Given(raw[k])) if courses is None else _walked(kind, courses[k])
             states, actions = list(walk.states.values()), list(walk.actions.values())
             if kind.actions and torch.is_grad_enabled() and raw[k].requires_grad:
                 answer = None if answers is None else answers[k]
                 states, actions = linked(batch.motions[k], raw[k], states, actions, answer)
-            linked_walk = _Walk(
+            linked_walk = Walk(
                 raw[k], walk.seen, dict(zip(walk.states, states, strict=True)),
                 dict(zip(walk.actions, actions, strict=True)),
             )  # fmt: skip
@@ -185,10 +180,10 @@ class Environment:
                     q = (0.0 if q is None else q) + reactive.reshape(rows, -1) @ draw.spread
         return p, q
 
-    def _walk(self, k: int, batch: Batch, said: _Said | _Given | None) -> _Walk:
+    def _walk(self, k: int, batch: Batch, said: Said | Given | None) -> Walk:
         """The steps of a day of one kind; all at once where no step depends on the one before it."""
         kind, motion, steps = self.graph.kinds[k], batch.motions[k], self.graph.steps
-        seen = _Seen(self, k, batch) if isinstance(said, _Said) and kind.actions else None
+        seen = Seen(self._own[k], batch.seen[k]) if isinstance(said, Said) and kind.actions else None
         empty = torch.zeros((steps, kind.size, batch.days, 0)).to(self._clock)
         if not kind.states and (seen is None or not self._own[k]):
             raw = empty if said is None or not kind.actions else said.day(k, empty if seen is None else seen.full)
@@ -199,7 +194,7 @@ class Environment:
             ]
             size = (steps, batch.days, kind.size)
             actions = {Leaf("action", a.name): v.expand(size) for a, v in zip(kind.actions, values, strict=True)}
-            return _Walk(raw, empty if seen is None else seen.full, {}, actions)
+            return Walk(raw, empty if seen is None else seen.full, {}, actions)
         now: dict[Leaf, Tensor] = dict(motion.start)
         last = {Leaf("action", a.name): torch.zeros((batch.days, kind.size)).to(self._clock) for a in kind.actions}
         track: dict[Leaf, list[Tensor]] = {leaf: [value] for leaf, value in now.items()}
@@ -220,12 +215,12 @@ class Environment:
             for leaf, value in now.items():
                 track[leaf].append(value)
         whole = {leaf: torch.stack(values) for leaf, values in track.items()}
-        return _Walk(
+        return Walk(
             torch.stack(raws) if raws else empty, empty if seen is None else seen.whole(),
             {leaf: whole[leaf] for leaf in motion.start}, {leaf: whole[leaf] for leaf in last},
         )  # fmt: skip
 
-    def _course(self, k: int, batch: Batch, walk: _Walk) -> Course:
+    def _course(self, k: int, batch: Batch, walk: Walk) -> Course:
         kind = self.graph.kinds[k]
         leaves = dict(batch.series[k]) | dict(walk.states)
         for action in kind.actions:
@@ -275,37 +270,6 @@ class Environment:
         return self._own[k]
 
 
-class _Seen:
-    """What policies of a kind see on some days, memory of shape (N, T, F, B)."""
-
-    def __init__(self, env: Environment, k: int, batch: Batch) -> None:
-        self.own, self._taped = env.own(k), torch.is_grad_enabled()
-        self._memory = batch.seen[k].clone() if self.own and not self._taped else batch.seen[k]
-        self._taken: list[Tensor] = []
-
-    @property
-    def full(self) -> Tensor:
-        """Shape (T, N, B, F)."""
-        return self._memory.permute(1, 0, 3, 2)
-
-    def at(self, t: int, now: Mapping[Leaf, Tensor], last: Mapping[Leaf, Tensor]) -> Tensor:
-        """At one step, shape (N, B, F)."""
-        values = [
-            ((now if leaf.sort == "state" else last)[leaf] - center).mul(over).T for _, leaf, center, over in self.own
-        ]
-        if not self._taped:
-            for (column, *_), value in zip(self.own, values, strict=True):
-                self._memory[:, t, column] = value
-            return self._memory[:, t].transpose(1, 2)
-        rest = self._memory[:, t, : self._memory.shape[2] - len(values)].transpose(1, 2)
-        self._taken.append(torch.cat([rest, *(value[..., None] for value in values)], dim=-1))
-        return self._taken[-1]
-
-    def whole(self) -> Tensor:
-        """Of the day, shape (T, N, B, F), without gradient."""
-        return torch.stack(self._taken).detach() if self._taken else self.full
-
-
 def _own(env: Environment, kind: AgentKind) -> list[tuple[int, Leaf, Tensor, Tensor]]:
     """Series come first among what is seen."""
     own = [seen for seen in kind.observed if seen.leaf.sort != "series"]
@@ -313,48 +277,12 @@ def _own(env: Environment, kind: AgentKind) -> list[tuple[int, Leaf, Tensor, Ten
     return [(first + j, seen.leaf, env.tensor(seen.center), env.tensor(1.0 / seen.scale)) for j, seen in enumerate(own)]
 
 
-@dataclass(frozen=True)
-class _Walk:
-    """Steps of a kind: raw actions, what was seen, states of shape (T + 1, B, N) and actions of (T, B, N)."""
-
-    raw: Tensor
-    seen: Tensor
-    states: Mapping[Leaf, Tensor]
-    actions: Mapping[Leaf, Tensor]
-
-
-def _walked(kind: AgentKind, course: Course) -> _Walk:
+def _walked(kind: AgentKind, course: Course) -> Walk:
     states, actions = [Leaf("state", s.name) for s in kind.states], [Leaf("action", a.name) for a in kind.actions]
-    return _Walk(
+    return Walk(
         course.raw, course.seen, {leaf: course.leaves[leaf].detach() for leaf in states},
         {leaf: course.leaves[leaf].detach() for leaf in actions},
     )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Said:
-    policy: Policy
-
-    def __call__(self, k: int, t: int, seen: Tensor) -> Tensor:
-        return self.policy(k, t, seen)
-
-    def day(self, k: int, seen: Tensor) -> Tensor:
-        whole = getattr(self.policy, "day", None)
-        if whole is not None:
-            found: Tensor = whole(k, seen)
-            return found
-        return torch.stack([self.policy(k, t, seen[t]) for t in range(len(seen))])
-
-
-@dataclass(frozen=True)
-class _Given:
-    raw: Tensor
-
-    def __call__(self, k: int, t: int, seen: Tensor) -> Tensor:
-        return self.raw[t]
-
-    def day(self, k: int, seen: Tensor) -> Tensor:
-        return self.raw
 
 
 class _Draw:
