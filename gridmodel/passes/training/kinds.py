@@ -85,7 +85,7 @@ def _action(party: AbstractParty, leaves: Leaves, name: str, steps: dict[str, St
                 f"{party.name}: the state {state!r} is moved by {name!r} and by {min(other)!r}; a policy keeps the "
                 "limits of states that one action moves. Split the agent, or the state."
             )
-        by = np.concatenate([side.ravel() for side in slopes(steps[state], name)])
+        by = np.concatenate([side.ravel() for side in _slopes(steps[state], name)])
         if (by > 0).any() and (by < 0).any():
             raise NotApplicableError(
                 f"{party.name}: {name!r} moves {state!r} in one direction when it rises and in the other when it "
@@ -100,7 +100,7 @@ def _action(party: AbstractParty, leaves: Leaves, name: str, steps: dict[str, St
     return ActionStep(name, unit, sides[0], sides[1], tuple(moved), otherwise)
 
 
-def slopes(step: StepMap, action: str) -> tuple[Floats, Floats]:
+def _slopes(step: StepMap, action: str) -> tuple[Floats, Floats]:
     """How a state moves a unit by which an action rises above 0, and by which it falls, shape (T or 1, N or 1)."""
     zero = np.zeros((1, 1))
     plain, up, down = (step.terms.get(leaf, zero) for leaf in _leaves_of(action))
@@ -169,7 +169,7 @@ def _observation(day: Horizon, leaf: Leaf, ahead: int, scenarios: Scenarios) -> 
         center, spread = _middle(state.lower, state.upper, state.start)
     else:
         action = day.actions[leaf.name]
-        low, high = (leaves_value(side) for side in (action.lower, action.upper))
+        low, high = (_bound(side) for side in (action.lower, action.upper))
         center, spread = (low + high) / 2, (high - low) / 2
     wide = [np.broadcast_to(x, (count,)).astype(np.float64).copy() for x in (center, spread)]
     if not all(np.isfinite(x).all() for x in wide):
@@ -185,7 +185,7 @@ def _middle(lower: Floats, upper: Floats, start: Floats) -> tuple[Floats, Floats
     return center, spread
 
 
-def leaves_value(side: Any) -> Floats:
+def _bound(side: Any) -> Floats:
     """Largest magnitude of a constant bound, 1 where it depends on series."""
     value = None if side.parameters() else side.value
     return np.asarray(1.0) if value is None else np.asarray(value, dtype=np.float64).max(axis=-1)
