@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import gridmodel as gm
 from gridmodel.ir.training import AbstractNetwork, Draw, Flow, Leaf, StepMap, TrainingGraph
 from gridmodel.passes.training.graph import training_graph
 from gridmodel.runtime.environment import Environment
+from gridmodel.runtime.training import AbstractTrainer
 
 FEEDER = Path(__file__).parents[3] / "models" / "data" / "feeders" / "13Bus" / "IEEE13Nodeckt.dss"
 STEPS = 6
@@ -91,3 +93,22 @@ def on_wire(graph: TrainingGraph, most: float, lower: float) -> TrainingGraph:
         p = StepMap({Leaf("action", kind.actions[0].name): np.ones((1, 1))}, np.zeros((1, 1)))
         kinds.append(replace(kind, draws=(Draw(p, None, np.full(kind.size, k)),)))
     return replace(graph, kinds=tuple(kinds), network=Wire(len(kinds), most, lower))
+
+
+def resumed(trainer: AbstractTrainer) -> tuple[Environment, dict[str, Any], dict[str, Any]]:
+    """States after four rounds, straight on and taken up after two from what torch saved; their rounds are equal."""
+    env = Environment(environment(network=True)[0].graph)
+    days = scenarios(6)
+    straight = trainer.init(env, 3)
+    for k in range(4):
+        straight, seen = trainer.step(straight, env, days, k / 4)
+        if k == 1:
+            file = io.BytesIO()
+            torch.save(straight, file)
+    assert seen.calls == 4
+    file.seek(0)
+    again = torch.load(file, weights_only=True)
+    for k in (2, 3):
+        again, once = trainer.step(again, env, days, k / 4)
+    assert once == seen
+    return env, straight, again

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 
 import cvxpy as cp
@@ -23,7 +22,7 @@ from gridmodel_solvers.gradmap.gradmap import GradMA, GradMAP
 from gridmodel_solvers.gradmap.limits import Tightened
 from gridmodel_solvers.gradmap.ssl import SSL
 from gridmodel_solvers.gradmap.updates import Proximal, descend
-from tests.solvers.gradmap.days import environment, model, on_wire, scenarios
+from tests.solvers.gradmap.days import environment, model, on_wire, resumed, scenarios
 
 SMALL = {"hidden": (6, 5), "days": 4}
 TRAINERS: list[AbstractTrainer] = [GradMAP(**SMALL), GradMA(**SMALL), SSL(**SMALL)]  # type: ignore[arg-type]
@@ -74,20 +73,7 @@ def test_one_step_down_the_gradient_is_adams() -> None:
 
 @pytest.mark.parametrize("trainer", TRAINERS, ids=lambda trainer: trainer.name)
 def test_a_run_goes_on_from_what_torch_saved_to_the_same_numbers(trainer: AbstractTrainer) -> None:
-    env = Environment(environment(network=True)[0].graph)
-    days = scenarios(6)
-    straight = trainer.init(env, 3)
-    for k in range(4):
-        straight, seen = trainer.step(straight, env, days, k / 4)
-        if k == 1:
-            file = io.BytesIO()
-            torch.save(straight, file)
-    assert seen.calls == 4
-    file.seek(0)
-    again = torch.load(file, weights_only=True)
-    for k in (2, 3):
-        again, once = trainer.step(again, env, days, k / 4)
-    assert once == seen
+    env, straight, again = resumed(trainer)
     own, other = (trainer.policies(state, env).tensors for state in (straight, again))
     assert all(torch.equal(a, b) for a, b in zip(own, other, strict=True))
     first = trainer.policies(trainer.init(env, 3), env).tensors

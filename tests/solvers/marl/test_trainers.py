@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import cvxpy as cp
@@ -20,7 +19,7 @@ from gridmodel_solvers.marl.actor import Exploring
 from gridmodel_solvers.marl.ippo import IPPO
 from gridmodel_solvers.marl.mappo import MAPPO
 from gridmodel_solvers.marl.ppo import AbstractPPO
-from tests.solvers.gradmap.days import environment, model, on_wire, scenarios
+from tests.solvers.gradmap.days import environment, model, on_wire, resumed, scenarios
 
 SMALL = {"hidden": (6, 5), "days": 4}
 TRAINERS: list[AbstractPPO] = [IPPO(**SMALL), MAPPO(**SMALL)]  # type: ignore[arg-type]
@@ -34,20 +33,7 @@ def test_they_go_by_their_names() -> None:
 
 @each
 def test_a_run_goes_on_from_what_torch_saved_to_the_same_numbers(trainer: AbstractPPO) -> None:
-    env = Environment(environment(network=True)[0].graph)
-    days = scenarios(6)
-    straight = trainer.init(env, 3)
-    for k in range(4):
-        straight, seen = trainer.step(straight, env, days, k / 4)
-        if k == 1:
-            file = io.BytesIO()
-            torch.save(straight, file)
-    assert seen.calls == 4
-    file.seek(0)
-    again = torch.load(file, weights_only=True)
-    for k in (2, 3):
-        again, once = trainer.step(again, env, days, k / 4)
-    assert once == seen
+    env, straight, again = resumed(trainer)
     for part in ("actors", "critics"):
         for a, b in zip(straight[part], again[part], strict=True):
             assert a["updates"] == b["updates"] == 4 * trainer.epochs * trainer.parts
