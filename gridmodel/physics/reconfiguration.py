@@ -19,6 +19,7 @@ from gridmodel.grid.port_law import ports
 from gridmodel.language.agent import Agent
 from gridmodel.language.model import Model
 from gridmodel.physics.carriers import Carrier, Nodes, carriers, demand, nodes_of
+from gridmodel.physics.droops import refuse_droops
 
 __all__ = ["Layout", "dispatchable", "injection", "reconfiguration", "switchable_lines", "with_closed"]
 
@@ -81,7 +82,8 @@ def reconfiguration(
 
     Raises:
         UnknownNameError: a line that is not there, or may not be opened.
-        ModelError: no Feeder, a weight below zero, a load on an island, or an element that has no such form.
+        ModelError: no Feeder, a weight below zero, a load on an island, a volt-var droop, or an element that has no
+            such form.
     Source: Dall'Anese and Giannakis (2013), Sparsity-leveraging reconfiguration of smart distribution systems.
     """
     if not isinstance(feeder, Feeder):
@@ -97,6 +99,7 @@ def reconfiguration(
         raise ModelError(
             f"load_scale={load_scale!r}: expected a finite number of at least 0; 1 is the load of the file."
         )
+    refuse_droops(feeder, "reconfiguration")
     names = switchable_lines(feeder, switchable)
     closed = with_closed(feeder, {line.name for line in feeder.lines if line.closed} | set(names))
     weights = _weights(weight, names)

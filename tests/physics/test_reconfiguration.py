@@ -10,7 +10,7 @@ import pytest
 
 import gridmodel as gm
 from gridmodel.errors import DataError, ModelError, UnknownNameError
-from gridmodel.grid.elements import Bus, Generator, Line, Load, Source, Terminal
+from gridmodel.grid.elements import Bus, Generator, Line, Load, Source, Terminal, VoltVar
 from gridmodel.grid.feeder import Feeder
 from gridmodel.physics.reconfiguration import reconfiguration
 from gridmodel.sweep import loops, sweep
@@ -118,6 +118,9 @@ def test_errors_name_what_is_wrong() -> None:
     bad = replace(feeder.lines[0], z=-feeder.lines[0].z)
     with pytest.raises(ModelError, match="l0 has the resistance matrix"):
         reconfiguration(replace(feeder, lines=(bad, feeder.lines[1])))
+    unit = Generator("pv", Terminal("b", (1, 0)), 1, "wye", 0j, 1000.0, 1e4, kind="pv", droop=VoltVar())
+    with pytest.raises(ModelError, match="pv pv with a volt-var droop: reconfiguration chooses reactive power"):
+        reconfiguration(replace(feeder, generators=(unit,)))
 
 
 def test_sweep_opens_the_worse_of_two_lines() -> None:

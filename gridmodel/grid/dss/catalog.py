@@ -7,6 +7,7 @@ from gridmodel.grid.dss.conductors import CNData, TSData, WireData
 from gridmodel.grid.dss.draft import Draft, split
 from gridmodel.grid.dss.generation import GeneratorDraft, PVSystemDraft, StorageDraft
 from gridmodel.grid.dss.geometry import LineGeometry, LineSpacing
+from gridmodel.grid.dss.invcontrol import InvControlDraft
 from gridmodel.grid.dss.lines import LineCode, LineDraft
 from gridmodel.grid.dss.loads import LoadDraft
 from gridmodel.grid.dss.shapes import CurveDraft, ShapeDraft
@@ -21,7 +22,7 @@ KINDS: dict[str, type[Draft]] = {
     for kind in (
         WireData, CNData, TSData, LineSpacing, LineGeometry, VsourceDraft, LineCode, LineDraft, XfmrCode,
         TransformerDraft, RegControlDraft, CapacitorDraft, ReactorDraft, LoadDraft, GeneratorDraft, PVSystemDraft,
-        StorageDraft, ShapeDraft, CurveDraft, CapControlDraft,
+        StorageDraft, ShapeDraft, CurveDraft, CapControlDraft, InvControlDraft,
     )
 }  # fmt: skip
 
@@ -33,7 +34,7 @@ IGNORED_CLASSES: dict[str, str] = {
         "it measures, protects or serves other studies",
     ),
     **dict.fromkeys(
-        split("swtcontrol invcontrol expcontrol storagecontroller gendispatcher upfccontrol espvlcontrol"),
+        split("swtcontrol expcontrol storagecontroller gendispatcher upfccontrol espvlcontrol"),
         "the element that it controls stays as the file declares it",
     ),
 }  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 
 from gridmodel.grid.dss.draft import split
 from gridmodel.grid.dss.injections import Injection, factor_of, reactive
+from gridmodel.grid.dss.inverter import Inverter
 from gridmodel.grid.dss.shapes import CurveDraft
 from gridmodel.grid.dss.values import Value
 from gridmodel.grid.elements import Generator
@@ -87,16 +88,17 @@ class PVSystemDraft(Injection):
     )
     silent: ClassVar[frozenset[str]] = frozenset(
         split("%r %x balanced limitcurrent tyearly tdaily tduty class usermodel userdata debugtrace dutystart kvdc kp")
-        + split("pitol safevoltage safemode dynamiceq dynout controlmode amplimit amplimitgain varfollowinverter")
-        + split("%pminnovars %pminkvarmax")
+        + split("pitol safevoltage safemode dynamiceq dynout controlmode amplimit amplimitgain")
     )
 
     def begin(self) -> None:
         super().begin()
-        self.values = {"irradiance": 1.0, "pmpp": 500.0, "%pmpp": 100.0, "temperature": 25.0, "%cutin": 20.0}
+        self.values = {"irradiance": 1.0, "pmpp": 500.0, "%pmpp": 100.0, "temperature": 25.0, "%cutin": 20.0,
+                       "%pminnovars": 0.0, "%pminkvarmax": 0.0}  # fmt: skip
         self.kva, self.pf, self.kvar = 500.0, 1.0, None
         self.kvar_max: float | None = None
-        self.first = ""
+        self.kvar_most: float | None = None
+        self.first, self.follows = "", False
         self.curves: dict[str, CurveDraft] = {}
 
     kvar: float | None
@@ -111,7 +113,11 @@ class PVSystemDraft(Injection):
                 self.kvar = value.number()
             case "kvarmax":
                 self.kvar_max = value.number()
-            case "%cutout" | "kvarmaxabs":
+            case "kvarmaxabs":
+                self.kvar_most = value.number()
+            case "varfollowinverter":
+                self.follows = value.flag()
+            case "%cutout":
                 value.number()
             case "wattpriority" | "pfpriority":
                 self.first = key.removesuffix("priority").removesuffix("t") if value.flag() else ""
@@ -127,19 +133,35 @@ class PVSystemDraft(Injection):
 
     def build(self) -> Generator:
         """The inverter's output at the given irradiance."""
+        p = self._active()
+        p, q = self._within(p, reactive(p, self.pf) if self.kvar is None else self.kvar)
+        s = complex(p, q) * 1000
+        return Generator(
+            self.name, self.connected(), self.phases, "delta" if self.delta else "wye", s, self.kv * 1000,
+            self.kva * 1000, 0.0, s.real, "pv", None, self.profile, self.low, self.high,
+        )  # fmt: skip
+
+    def _active(self) -> float:
+        """kW that the panels give, without regard to the rating."""
         v = self.values
         panel = v["irradiance"] * v["pmpp"]
         if "p-tcurve" in self.curves:
             panel *= self.curves["p-tcurve"].at(v["temperature"])
         efficiency = self.curves["effcurve"].at(panel / self.kva) if "effcurve" in self.curves else 1.0
         p = min(panel * efficiency, v["pmpp"] * v["%pmpp"] / 100)
-        if panel < v["%cutin"] / 100 * self.kva:
-            p = 0.0
-        p, q = self._within(p, reactive(p, self.pf) if self.kvar is None else self.kvar)
-        s = complex(p, q) * 1000
-        return Generator(
-            self.name, self.connected(), self.phases, "delta" if self.delta else "wye", s, self.kv * 1000,
-            self.kva * 1000, 0.0, s.real, "pv", None, self.profile, self.low, self.high,
+        return 0.0 if panel < v["%cutin"] / 100 * self.kva else p
+
+    def inverter(self) -> Inverter:
+        """What its reactive power may be while a control decides it."""
+        v = self.values
+        p = min(self._active(), self.kva)
+        give = self.kva if self.kvar_max is None else self.kvar_max
+        take = self.kvar_most if self.kvar_most is not None else give
+        none = v["%pminnovars"] / 100 * v["pmpp"]
+        less = p < v["%pminkvarmax"] / 100 * v["pmpp"]
+        return Inverter(
+            p, self.kva, give, take, self.first == "wat", (self.follows and p == 0.0) or p < none,
+            "its kvar are limited by its kW, %PminkvarMax" if less else "",
         )  # fmt: skip
 
     def _within(self, p: float, q: float) -> tuple[float, float]:
@@ -169,8 +191,8 @@ class StorageDraft(Injection):
         "debugtrace kvdc kp pitol safevoltage safemode dynamiceq dynout controlmode amplimit amplimitgain"
     )
     silent: ClassVar[frozenset[str]] = frozenset(
-        split("%cutin %cutout effcurve varfollowinverter kvarmax kvarmaxabs wattpriority pfpriority %pminnovars")
-        + split("%pminkvarmax %kwrated %idlingkvar %r %x balanced limitcurrent dispmode dischargetrigger chargetrigger")
+        split("%cutin %cutout effcurve varfollowinverter pfpriority %kwrated %idlingkvar %r %x balanced limitcurrent")
+        + split("dispmode dischargetrigger chargetrigger")
         + split(
             "timechargetrig class dynadll dynadata usermodel userdata debugtrace kvdc kp pitol safevoltage safemode"
         )
@@ -186,6 +208,8 @@ class StorageDraft(Injection):
         self.stored: float | None = None
         self.kva, self.pf, self.kvar = 0.0, 1.0, 0.0
         self.state = "i"
+        self.limits: dict[str, float] = {}
+        self.watts_first = False
 
     def assign(self, key: str, value: Value) -> bool:
         match key:
@@ -212,6 +236,10 @@ class StorageDraft(Injection):
                 self.values[key], self.stored = value.positive(), None
             case "kwrated":
                 self.values[key] = value.positive()
+            case "kvarmax" | "kvarmaxabs" | "%pminnovars" | "%pminkvarmax":
+                self.limits[key] = value.number()
+            case "wattpriority":
+                self.watts_first = value.flag()
             case _:
                 if key not in self.values:
                     return self.take_shared(key, value)
@@ -221,22 +249,41 @@ class StorageDraft(Injection):
     def build(self) -> Generator:
         """The battery as its state has it: positive while it gives power."""
         v = self.values
-        stored = v["kwhrated"] if self.stored is None else self.stored
-        state = "i" if self.state == "c" and stored >= v["kwhrated"] else self.state
-        share = {"i": -v["%idlingkw"], "c": -v["%charge"], "d": v["%discharge"]}[state]
-        p = float(np.clip(v["kwrated"] * share / 100, -v["kwrated"], v["kwrated"]))
-        kva = self.kva or v["kwrated"]
+        p, kva = self._active(), self.kva or v["kwrated"]
         q = self.kvar if self.pf == 0 else reactive(p, self.pf)
         if np.hypot(p, q) > kva:
             q = float(np.clip(q, -kva, kva))
             p = float(np.copysign(np.sqrt(kva**2 - q**2), p))
         extra = {
-            "energy_max": v["kwhrated"] * 1000, "energy": stored * 1000, "efficiency_charge": v["%effcharge"] / 100,
-            "energy_min": v["kwhrated"] * v["%reserve"] * 10, "efficiency_discharge": v["%effdischarge"] / 100,
+            "energy_max": v["kwhrated"] * 1000, "energy": self._energy * 1000,
+            "energy_min": v["kwhrated"] * v["%reserve"] * 10, "efficiency_charge": v["%effcharge"] / 100,
+            "efficiency_discharge": v["%effdischarge"] / 100,
         }  # fmt: skip
         rated = v["kwrated"] * 1000
         return Generator(
             self.name, self.connected(), self.phases, "delta" if self.delta else "wye", complex(p, q) * 1000,
             self.kv * 1000, kva * 1000, -rated, rated, "storage", None, self.profile,
             self.low, self.high, extra,
+        )  # fmt: skip
+
+    @property
+    def _energy(self) -> float:
+        """kWh that are stored."""
+        return self.values["kwhrated"] if self.stored is None else self.stored
+
+    def _active(self) -> float:
+        """kW that it gives in its state, without regard to the rating of the inverter."""
+        v = self.values
+        state = "i" if self.state == "c" and self._energy >= v["kwhrated"] else self.state
+        share = {"i": -v["%idlingkw"], "c": -v["%charge"], "d": v["%discharge"]}[state]
+        return float(np.clip(v["kwrated"] * share / 100, -v["kwrated"], v["kwrated"]))
+
+    def inverter(self) -> Inverter:
+        """What its reactive power may be while a control decides it."""
+        kva = self.kva or self.values["kwrated"]
+        give = self.limits.get("kvarmax", kva)
+        odd = any(self.limits.get(key) for key in ("%pminnovars", "%pminkvarmax"))
+        return Inverter(
+            float(np.clip(self._active(), -kva, kva)), kva, give, self.limits.get("kvarmaxabs", give), self.watts_first,
+            odd="its kvar are limited by its kW, %PminNoVars and %PminkvarMax" if odd else "",
         )  # fmt: skip

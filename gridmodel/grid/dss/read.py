@@ -15,6 +15,7 @@ from gridmodel.grid.dss.catalog import IGNORED_CLASSES
 from gridmodel.grid.dss.draft import Draft, joined
 from gridmodel.grid.dss.generation import GeneratorDraft, PVSystemDraft, StorageDraft
 from gridmodel.grid.dss.injections import Injection
+from gridmodel.grid.dss.invcontrol import controlled
 from gridmodel.grid.dss.lines import LineDraft
 from gridmodel.grid.dss.loads import LoadDraft
 from gridmodel.grid.dss.script import Script
@@ -136,6 +137,7 @@ class _Build:
     def feeder(self) -> Feeder:
         """The feeder."""
         script = self.script
+        generators = controlled(script.drafts.values(), self.generators, script.controls)
         for kind, names in script.ignored.items():
             script.note(
                 f"{len(names)} elements of the class {kind} are left out ({IGNORED_CLASSES[kind]}): {joined(names)}."
@@ -151,7 +153,7 @@ class _Build:
         return Feeder(
             name=script.circuit, frequency=script.frequency, buses=self._buses(), sources=tuple(self.sources),
             lines=tuple(self.lines), transformers=tuple(self.transformers), regulators=tuple(self.regulators),
-            shunts=tuple(self.shunts), loads=tuple(self.loads), generators=tuple(self.generators), profiles=profiles,
+            shunts=tuple(self.shunts), loads=tuple(self.loads), generators=generators, profiles=profiles,
             step=step, source_file=self.file, notes=tuple(script.notes),
             capacitor_controls=tuple(self.capacitor_controls),
         )  # fmt: skip

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gridmodel.errors import ModelError
 from gridmodel.grid.feeder import Feeder
 from gridmodel.language.model import Model
+from gridmodel.physics.droops import refuse_droops
 from gridmodel.physics.multiphase.areas import Area, areas_of
 from gridmodel.physics.multiphase.branchflow import declare
 from gridmodel.physics.multiphase.maps import positions
@@ -91,7 +92,7 @@ def feeder_model(
         coordinator: whether algorithms may use one; else neighbours talk to each other only.
 
     Raises:
-        ModelError: an unknown word, limits that cross, or a feeder that has no such model.
+        ModelError: an unknown word, limits that cross, volt-var droops, or a feeder that has no such model.
     Source: Gan and Low (2014), Convex relaxations and linear approximation for optimal power flow in multiphase
         radial networks.
     """
@@ -101,6 +102,7 @@ def feeder_model(
     for name, (low, high) in {"v": (v_min, v_max), "substation_p": substation_p, "substation_q": substation_q}.items():
         if not low <= high:
             raise ModelError(f"{name}: the lower limit {low:g} is above the upper one, {high:g}; swap them.")
+    refuse_droops(feeder, "optimal power flow")
     if taps is not None:
         feeder = feeder.with_taps(_regulated(feeder) if isinstance(taps, str) else taps)
     plan = plan_of(feeder, loads, load_scale, negligible)

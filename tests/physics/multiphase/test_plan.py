@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import gridmodel as gm
 from gridmodel.errors import ModelError
-from gridmodel.grid.elements import Bus, Line, Load, Source, Terminal, Transformer, Winding
+from gridmodel.grid.elements import Bus, Line, Load, Source, Terminal, Transformer, VoltVar, Winding
 from gridmodel.grid.feeder import Feeder
 from gridmodel.physics.multiphase.opf import feeder_model
 from gridmodel.physics.multiphase.plan import plan_of
@@ -99,3 +100,15 @@ def test_refused_by_name() -> None:
     endless = replace(feeder, generators=(replace(feeder.generators[0], attributes={}),))
     with pytest.raises(ModelError, match=r"dg n3\.1: its power has no finite limits"):
         feeder_model(endless)
+
+
+@pytest.mark.parametrize("formulation", ["sdp", "lindistflow"])
+def test_a_droop_is_refused_with_the_call_that_leaves_it_out(formulation: str) -> None:
+    feeder = small()
+    feeder = replace(feeder, generators=tuple(replace(unit, s_max=60e3) for unit in feeder.generators))
+    drooping = replace(feeder, generators=tuple(replace(unit, droop=VoltVar()) for unit in feeder.generators))
+    with pytest.raises(ModelError, match=r"generator dg n3\.1, .* with a volt-var droop: .*unit, droop=None"):
+        gm.opf(drooping, formulation)
+    mended = replace(drooping, generators=tuple(replace(unit, droop=None) for unit in drooping.generators))
+    values = [gm.solve(gm.opf(net, formulation, v_min=0.9), "central").value for net in (mended, feeder)]
+    assert values[0] == pytest.approx(values[1], rel=1e-9)
