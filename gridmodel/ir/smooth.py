@@ -56,6 +56,7 @@ class SmoothBlock:
     label: its name. functions: cost and limits. lower, upper: bounds of the columns, shape (columns,).
     start: where a search begins, shape (columns,). C: what it reports to the coupling rows, shape (k, columns).
     rows: global coupling row of each row of C, ascending, shape (k,).
+    names: of the equations and of the inequalities, for messages; empty where they have none.
     """
 
     label: str
@@ -65,6 +66,7 @@ class SmoothBlock:
     start: Floats
     C: sp.csr_array
     rows: Ints
+    names: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
 
 @dataclass(frozen=True)

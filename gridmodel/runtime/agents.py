@@ -1,11 +1,7 @@
 """Agents of a kind through one day, step by step, in numpy: what they see, what they may do, what is next.
 
-The rules are those of ``gridmodel.runtime.feasible``, for one day and without gradients, so that policies run where no
-torch is. With lo <= hi what a step allows, idle the point of [lo, hi] nearest to zero, and a what a policy says:
-
-    u = idle + max(a, 0) (hi - idle) + min(a, 0) (idle - lo)
-
-and where an action can have one sign only, u = near + (a + 1)/2 (far - near), near the end nearest to zero.
+Actions follow from what policies say as in ``gridmodel.runtime.feasible``, for one day and without gradients, so that
+policies run where no torch is.
 """
 
 from __future__ import annotations
@@ -18,27 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridmodel.errors import DataError
-from gridmodel.ir.training import ActionStep, AgentKind, Draw, Leaf, Observation, StateStep, StepMap
+from gridmodel.ir.training import AgentKind, Draw, Leaf, Observation, StepMap
+from gridmodel.runtime.limits import Lever, at_step, levers, sign_of, viable
 
-__all__ = ["CLOCK", "DayOfAgents", "one_agent", "seen_order", "sign_of"]
+__all__ = ["CLOCK", "DayOfAgents", "one_agent", "seen_order"]
 
 Floats = NDArray[np.float64]
 CLOCK = 2
 """What policies see first: sine and cosine of the time of day."""
-_TINY = 1e-12
 
 
 def seen_order(kind: AgentKind) -> tuple[Observation, ...]:
     """What policies see after the sine and cosine of the time of day: series first, then states and actions."""
     series = tuple(seen for seen in kind.observed if seen.leaf.sort == "series")
     return series + tuple(seen for seen in kind.observed if seen.leaf.sort != "series")
-
-
-def sign_of(action: ActionStep) -> int:
-    """1 where the action is never negative, -1 where it is never positive, 0 where it can be both."""
-    if not action.lower.terms and (action.lower.constant >= 0).all():
-        return 1
-    return -1 if not action.upper.terms and (action.upper.constant <= 0).all() else 0
 
 
 @final
@@ -65,7 +54,8 @@ class DayOfAgents:
             self.series[Leaf("series", name)] = np.array(np.broadcast_to(wide, (steps, kind.size)))
         self.states = {Leaf("state", s.name): np.array(s.start, dtype=np.float64) for s in kind.states}
         self.last = {Leaf("action", a.name): np.zeros(kind.size) for a in kind.actions}
-        self._limits = {s.name: self._viable(s) if s.known else (s.lower, s.upper) for s in kind.states}
+        self._levers = levers(kind)
+        self._limits = {s.name: viable(kind, s, self.series) for s in kind.states}
 
     @property
     def here(self) -> dict[Leaf, Floats]:
@@ -116,10 +106,9 @@ class DayOfAgents:
         action, here, wide = self.kind.actions[i], self.here, np.zeros(self.kind.size)
         least, most = (side(self.t, here) + wide for side in (action.lower, action.upper))
         lo, hi = least, most
-        for state in self.kind.states:
-            if state.name in action.states:
-                low, high = self._room(action, state, here)
-                lo, hi = np.maximum(lo, low), np.minimum(hi, high)
+        for by in self._levers[i]:
+            low, high = self._room(by, here)
+            lo, hi = np.maximum(lo, low), np.minimum(hi, high)
         # Where a state's limits cannot be kept, what comes nearest to them.
         lo, hi = np.clip(lo, least, most), np.clip(hi, least, most)
         return np.minimum(lo, hi), hi
@@ -141,43 +130,12 @@ class DayOfAgents:
             found[Leaf("down", action.name)] = np.maximum(-value, 0.0)
         return found
 
-    def _room(self, action: ActionStep, state: StateStep, here: Mapping[Leaf, Floats]) -> tuple[Floats, Floats]:
+    def _room(self, by: Lever, here: Mapping[Leaf, Floats]) -> tuple[Floats, Floats]:
         """Between which actions the state stays within its limits after this step."""
-        up, down, rises = _slopes(action, state)
-        rest = _without(state.next, action)(self.t, here)
-        low, high = (side[self.t + 1] - rest for side in self._limits[state.name])
-        if not rises:
-            low, high = high, low
-        one, other = _at(up, self.t), _at(down, self.t)
-        by = [np.where((x > 0) == rises, x / one, x / other) for x in (low, high)]
-        return by[0], by[1]
-
-    def _viable(self, state: StateStep) -> tuple[Floats, Floats]:
-        """Limits of a state after every step, shape (T + 1, N), from which later ones can be kept; backwards."""
-        own, step = Leaf("state", state.name), state.next
-        lower, upper = state.lower.copy(), state.upper.copy()
-        keep = step.terms.get(own)
-        others = any(leaf.sort == "state" and leaf != own for leaf in step.terms)
-        if others or keep is None or not (keep > 0).all():
-            return lower, upper
-        acts = [action for action in self.kind.actions if state.name in action.states]
-        plain = StepMap({leaf: x for leaf, x in step.terms.items() if leaf.sort == "series"}, step.constant)
-        for t in range(self.steps - 1, -1, -1):
-            here = {leaf: values[t] for leaf, values in self.series.items()}
-            most = least = rest = plain(t, here)
-            for action in acts:
-                up, down, _ = _slopes(action, state)
-                ends = [side(t, here) for side in (action.lower, action.upper)]
-                by = [np.where(end > 0, end * _at(up, t), end * _at(down, t)) for end in ends]
-                most, least = rest + np.maximum(*by), rest + np.minimum(*by)
-            if not (np.isfinite(most).all() and np.isfinite(least).all()):
-                raise DataError(
-                    f"{self.kind.name}: the limits of {state.name!r} need series of the whole day, and step {t} has no "
-                    "number."
-                )
-            lower[t] = np.maximum(lower[t], (lower[t + 1] - most) / _at(keep, t))
-            upper[t] = np.minimum(upper[t], (upper[t + 1] - least) / _at(keep, t))
-        return lower, upper
+        rest, up, down = by.rest(self.t, here), at_step(by.up, self.t), at_step(by.down, self.t)
+        left = [side[self.t + 1] - rest for side in self._limits[by.state]]
+        low, high = (np.where((x > 0) == by.rises, x / up, x / down) for x in (left if by.rises else left[::-1]))
+        return low, high
 
 
 def one_agent(kind: AgentKind, i: int) -> AgentKind:
@@ -200,26 +158,3 @@ def one_agent(kind: AgentKind, i: int) -> AgentKind:
     observed = tuple(replace(seen, center=column(seen.center), scale=column(seen.scale)) for seen in kind.observed)
     draws: tuple[Draw, ...] = ()
     return replace(kind, labels=kind.labels[i : i + 1], states=states, actions=actions, observed=observed, draws=draws)
-
-
-def _slopes(action: ActionStep, state: StateStep) -> tuple[Floats, Floats, bool]:
-    """How a state moves a unit by which the action rises above 0, and by which it falls; whether it rises with it."""
-    zero = np.zeros((1, 1))
-    sorts = (Leaf("action", action.name), Leaf("up", action.name), Leaf("down", action.name))
-    plain, up, down = (state.next.terms.get(leaf, zero) for leaf in sorts)
-    rising, falling = plain + up, plain - down
-    rises = bool((rising > 0).any() or (falling > 0).any())
-    # A side without slope is never the one that a limit asks for.
-    tiny = _TINY if rises else -_TINY
-    return np.where(rising == 0, tiny, rising), np.where(falling == 0, tiny, falling), rises
-
-
-def _without(step: StepMap, action: ActionStep) -> StepMap:
-    """What moves a state beside an action."""
-    kept = {leaf: x for leaf, x in step.terms.items() if leaf.name != action.name or leaf.sort in ("state", "series")}
-    return StepMap(kept, step.constant)
-
-
-def _at(values: Floats, t: int) -> Floats:
-    row: Floats = values[t] if len(values) > 1 else values[0]
-    return row

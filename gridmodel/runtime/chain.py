@@ -14,7 +14,7 @@ it is dJ/da with the policies' later answers, and sum_t pi_theta' G_t is the exa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,6 +22,8 @@ from torch import Tensor
 
 from gridmodel.ir.training import Leaf
 from gridmodel.runtime.feasible import Motion
+from gridmodel.runtime.limits import at_step
+from gridmodel.runtime.walk import Walk
 
 __all__ = ["Answer", "linked"]
 
@@ -40,17 +42,17 @@ class Answer:
     slopes: Tensor
 
 
-def linked(
-    motion: Motion, raw: Tensor, states: Sequence[Tensor], actions: Sequence[Tensor], answer: Answer | None
-) -> tuple[list[Tensor], list[Tensor]]:
-    """States, shape (T + 1, B, N), and actions, (T, B, N), of a day as it went, as functions of the raw actions.
+def linked(motion: Motion, raw: Tensor, walk: Walk, answer: Answer | None) -> Walk:
+    """Days as they went, their states and actions as functions of the raw actions.
 
     Args:
         raw: shape (T, N, B, A), with gradient.
         answer: of policies, None for the open-loop gradient.
     """
-    found = _Linked.apply(motion, answer, len(states), raw, *states, *actions)
-    return list(found[: len(states)]), list(found[len(states) :])
+    count = len(walk.states)
+    found = _Linked.apply(motion, answer, count, raw, *walk.states.values(), *walk.actions.values())
+    states = dict(zip(walk.states, found[:count], strict=True))
+    return replace(walk, states=states, actions=dict(zip(walk.actions, found[count:], strict=True)))
 
 
 class _Linked(torch.autograd.Function):  # type: ignore[misc]
@@ -116,7 +118,7 @@ class _Slopes:
                 for s in range(count):
                     slope = self.nu[s][i]
                     if slope is not None:
-                        total = torch.addcmul(total, _row(slope, t), lam[s])
+                        total = torch.addcmul(total, at_step(slope, t), lam[s])
                 whole.append(total)
                 torch.mul(self.fa[i][t], total, out=out[i][t])
             new = []
@@ -126,7 +128,7 @@ class _Slopes:
                 for s in range(count):
                     keep = self.n[s][r]
                     if keep is not None:
-                        total = torch.addcmul(total, _row(keep, t), lam[s])
+                        total = torch.addcmul(total, at_step(keep, t), lam[s])
                 for i in range(many):
                     slope = self.fx[i][r]
                     if slope is not None:
@@ -148,7 +150,3 @@ class _Slopes:
                 lam[self.names.index(leaf)] = lam[self.names.index(leaf)] + total
             else:
                 mu[names.index(leaf.name)] = mu[names.index(leaf.name)] + total
-
-
-def _row(values: Tensor, t: int) -> Tensor:
-    return values[t] if values.shape[0] > 1 else values[0]

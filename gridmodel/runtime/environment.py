@@ -7,22 +7,23 @@ Needs torch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gridmodel.ir.scenarios import Scenarios
-from gridmodel.ir.training import AgentKind, Leaf, StepMap, TrainingGraph
+from gridmodel.ir.training import AgentKind, Draw, Leaf, TrainingGraph
+from gridmodel.runtime.agents import CLOCK
 from gridmodel.runtime.chain import Answer, linked
-from gridmodel.runtime.feasible import Feasible, Motion
-from gridmodel.runtime.walk import Given, Policy, Said, Seen, Walk
+from gridmodel.runtime.feasible import Affine, Feasible, Motion
+from gridmodel.runtime.limits import Floats
+from gridmodel.runtime.walk import Given, Policy, Said, Seen, Walk, walk
 
 __all__ = ["Batch", "Course", "Environment", "Outcome", "Policy"]
 
-_CLOCK = 2
 _WHOLE = slice(None)
 
 
@@ -90,9 +91,10 @@ class Environment:
         self.feasible = tuple(Feasible(kind, graph.steps, dtype, self.device) for kind in graph.kinds)
         clock = 2 * np.pi * np.arange(graph.steps) / graph.steps
         self._clock = self.tensor(np.stack([np.sin(clock), np.cos(clock)], axis=1))
-        self._draws = [[_Draw(self, draw.p, draw.q, draw.port) for draw in kind.draws] for kind in graph.kinds]
         self._own = [_own(self, kind) for kind in graph.kinds]
         network = graph.network
+        ports = 0 if network is None else len(network.ports)
+        self._draws = [[_Draw.of(draw, one, ports) for draw in one.kind.draws] for one in self.feasible]
         self.lower: Tensor | None = None if network is None else self.tensor(network.lower)
         self.upper: Tensor | None = None if network is None else self.tensor(network.upper)
 
@@ -102,14 +104,18 @@ class Environment:
 
     def width(self, kind: int) -> int:
         """How many numbers policies of a kind see."""
-        return _CLOCK + len(self.graph.kinds[kind].observed)
+        return CLOCK + len(self.graph.kinds[kind].observed)
 
     def batch(self, scenarios: Scenarios, days: Any = None) -> Batch:
         """Some days of scenarios, all where ``days`` is None."""
         own = scenarios if days is None else scenarios.take(days)
-        series = tuple(self._series(kind, own) for kind in self.graph.kinds)
+        arrays = [_arrays(kind, own) for kind in self.graph.kinds]
+        series = tuple(
+            {leaf: self.tensor(x.swapaxes(0, 1)).contiguous().expand(-1, -1, kind.size) for leaf, x in values.items()}
+            for kind, values in zip(self.graph.kinds, arrays, strict=True)
+        )
         seen = tuple(self._seen(k, series[k], len(own)) for k in range(len(series)))
-        motions = tuple(one.motion(values, len(own)) for one, values in zip(self.feasible, series, strict=True))
+        motions = tuple(self.feasible[k].motion(series[k], arrays[k], len(own)) for k in range(len(series)))
         loads = None
         if own.loads is not None:
             kind = torch.complex128 if self.dtype == torch.float64 else torch.complex64
@@ -119,8 +125,7 @@ class Environment:
 
     def rollout(self, policy: Policy, batch: Batch, flow: bool = True) -> Outcome:
         """The days under a policy; where gradients are on, through everything, the later policy's answers too."""
-        said = Said(policy)
-        courses = [self._course(k, batch, self._walk(k, batch, said)) for k in range(len(self.graph.kinds))]
+        courses = [self._course(k, batch, self._walk(k, batch, Said(policy, k))) for k in range(len(self.graph.kinds))]
         return self._outcome(courses, batch, flow)
 
     def replay(
@@ -140,16 +145,11 @@ class Environment:
         found = []
         for k, kind in enumerate(self.graph.kinds):
             with torch.no_grad():
-                walk = self._walk(k, batch, Given(raw[k])) if courses is None else _walked(kind, courses[k])
-            states, actions = list(walk.states.values()), list(walk.actions.values())
+                own = self._walk(k, batch, Given(raw[k])) if courses is None else _walked(courses[k])
+            own = replace(own, raw=raw[k])
             if kind.actions and torch.is_grad_enabled() and raw[k].requires_grad:
-                answer = None if answers is None else answers[k]
-                states, actions = linked(batch.motions[k], raw[k], states, actions, answer)
-            linked_walk = Walk(
-                raw[k], walk.seen, dict(zip(walk.states, states, strict=True)),
-                dict(zip(walk.actions, actions, strict=True)),
-            )  # fmt: skip
-            found.append(self._course(k, batch, linked_walk))
+                own = linked(batch.motions[k], raw[k], own, None if answers is None else answers[k])
+            found.append(self._course(k, batch, own))
         return self._outcome(found, batch, flow)
 
     def baseline(self, batch: Batch, flow: bool = True) -> Outcome:
@@ -170,8 +170,8 @@ class Environment:
     def injections(self, courses: Sequence[Course], batch: Batch) -> tuple[Tensor, Tensor | None]:
         """kW and kvar drawn at the network's ports, shape (T B, ports)."""
         assert self.graph.network is not None
-        rows, ports = self.graph.steps * batch.days, len(self.graph.network.ports)
-        p = torch.zeros((rows, ports), dtype=self.dtype, device=self.device)
+        rows = self.graph.steps * batch.days
+        p = self.feasible[0].zeros(rows, len(self.graph.network.ports))
         q: Tensor | None = None
         for course, draws in zip(courses, self._draws, strict=True):
             for draw, active, reactive in zip(draws, course.p, course.q, strict=True):
@@ -181,81 +181,28 @@ class Environment:
         return p, q
 
     def _walk(self, k: int, batch: Batch, said: Said | Given | None) -> Walk:
-        """The steps of a day of one kind; all at once where no step depends on the one before it."""
-        kind, motion, steps = self.graph.kinds[k], batch.motions[k], self.graph.steps
-        seen = Seen(self._own[k], batch.seen[k]) if isinstance(said, Said) and kind.actions else None
-        empty = torch.zeros((steps, kind.size, batch.days, 0)).to(self._clock)
-        if not kind.states and (seen is None or not self._own[k]):
-            raw = empty if said is None or not kind.actions else said.day(k, empty if seen is None else seen.full)
-            each = [_WHOLE if said is None else raw[..., i].transpose(1, 2) for i in range(len(kind.actions))]
-            values = [
-                motion.otherwise(i, _WHOLE, {}) if said is None else motion.action(i, _WHOLE, one, {})
-                for i, one in enumerate(each)
-            ]
-            size = (steps, batch.days, kind.size)
-            actions = {Leaf("action", a.name): v.expand(size) for a, v in zip(kind.actions, values, strict=True)}
-            return Walk(raw, empty if seen is None else seen.full, {}, actions)
-        now: dict[Leaf, Tensor] = dict(motion.start)
-        last = {Leaf("action", a.name): torch.zeros((batch.days, kind.size)).to(self._clock) for a in kind.actions}
-        track: dict[Leaf, list[Tensor]] = {leaf: [value] for leaf, value in now.items()}
-        track |= {leaf: [] for leaf in last}
-        raws, parted = [], motion.parted
-        for t in range(steps):
-            if said is not None and kind.actions:
-                raw = said(k, t, empty[0] if seen is None else seen.at(t, now, last))
-                raws.append(raw)
-            here = dict(now)
-            for i, action in enumerate(kind.actions):
-                value = motion.otherwise(i, t, now) if said is None else motion.action(i, t, raw[:, :, i].T, now)
-                leaf = Leaf("action", action.name)
-                last[leaf] = value.expand(batch.days, kind.size)
-                track[leaf].append(last[leaf])
-                here |= motion.parts(action, value) if parted else {leaf: value}
-            now = motion.next(t, here)
-            for leaf, value in now.items():
-                track[leaf].append(value)
-        whole = {leaf: torch.stack(values) for leaf, values in track.items()}
-        return Walk(
-            torch.stack(raws) if raws else empty, empty if seen is None else seen.whole(),
-            {leaf: whole[leaf] for leaf in motion.start}, {leaf: whole[leaf] for leaf in last},
-        )  # fmt: skip
+        seen = Seen(self._own[k], batch.seen[k]) if isinstance(said, Said) else None
+        return walk(batch.motions[k], said, seen)
 
-    def _course(self, k: int, batch: Batch, walk: Walk) -> Course:
-        kind = self.graph.kinds[k]
-        leaves = dict(batch.series[k]) | dict(walk.states)
+    def _course(self, k: int, batch: Batch, own: Walk) -> Course:
+        kind, size = self.graph.kinds[k], (self.graph.steps, batch.days, self.graph.kinds[k].size)
+        leaves = dict(batch.series[k]) | dict(own.states)
         for action in kind.actions:
-            leaves |= batch.motions[k].parts(action, walk.actions[Leaf("action", action.name)])
+            leaves |= batch.motions[k].parts(action, own.actions[Leaf("action", action.name)])
         each = {leaf: values[:-1] if leaf.sort == "state" else values for leaf, values in leaves.items()}
-        drawn = [(draw.p(each), None if draw.q is None else draw.q(each)) for draw in self._draws[k]]
-        size = (self.graph.steps, batch.days, kind.size)
-        return Course(
-            walk.raw, walk.seen, leaves, self._cost(kind, leaves, size), tuple(p.expand(size) for p, _ in drawn),
-            tuple(None if q is None else q.expand(size) for _, q in drawn),
-        )  # fmt: skip
-
-    def _cost(self, kind: AgentKind, leaves: Mapping[Leaf, Tensor], size: tuple[int, ...]) -> Tensor:
-        if not leaves:
-            return torch.zeros(size).to(self._clock)
-        found: Tensor = kind.cost(leaves)
-        return found
-
-    def _series(self, kind: AgentKind, scenarios: Scenarios) -> Mapping[Leaf, Tensor]:
-        found = {}
-        for name in kind.series:
-            values = scenarios.of(kind.name, name)
-            wide = values[:, None, :] if values.ndim == 2 else values
-            tensor = self.tensor(wide).permute(2, 0, 1).contiguous()
-            found[Leaf("series", name)] = tensor.expand(-1, -1, kind.size)
-        return found
+        cost = kind.cost(leaves) if leaves else self.feasible[k].zeros(*size)
+        p = tuple(draw.p.at(_WHOLE, each).expand(size) for draw in self._draws[k])
+        q = tuple(None if draw.q is None else draw.q.at(_WHOLE, each).expand(size) for draw in self._draws[k])
+        return Course(own.raw, own.seen, leaves, cost, p, q)
 
     def _seen(self, k: int, series: Mapping[Leaf, Tensor], days: int) -> Tensor:
         """The time of day, then scaled series in the order in which they are observed, and room for the rest."""
         kind, steps = self.graph.kinds[k], self.graph.steps
         if not kind.actions:
-            return torch.zeros((kind.size, steps, 0, days)).to(self._clock)
-        full = torch.empty((kind.size, steps, self.width(k), days)).to(self._clock)
-        full[:, :, :_CLOCK] = self._clock[:, :, None]
-        column = _CLOCK
+            return self.feasible[k].zeros(kind.size, steps, 0, days)
+        full = self.feasible[k].zeros(kind.size, steps, self.width(k), days)
+        full[:, :, :CLOCK] = self._clock[:, :, None]
+        column = CLOCK
         for seen in kind.observed:
             if seen.leaf.sort == "series":
                 values, center, scale = series[seen.leaf], self.tensor(seen.center), self.tensor(seen.scale)
@@ -270,41 +217,35 @@ class Environment:
         return self._own[k]
 
 
+def _arrays(kind: AgentKind, scenarios: Scenarios) -> dict[Leaf, Floats]:
+    """Series of a kind, shape (B, T, N), or (B, T, 1) where all agents have the same."""
+    found = {name: scenarios.of(kind.name, name) for name in kind.series}
+    return {Leaf("series", name): x[..., None] if x.ndim == 2 else x.swapaxes(1, 2) for name, x in found.items()}
+
+
 def _own(env: Environment, kind: AgentKind) -> list[tuple[int, Leaf, Tensor, Tensor]]:
     """Series come first among what is seen."""
     own = [seen for seen in kind.observed if seen.leaf.sort != "series"]
-    first = _CLOCK + len(kind.observed) - len(own)
+    first = CLOCK + len(kind.observed) - len(own)
     return [(first + j, seen.leaf, env.tensor(seen.center), env.tensor(1.0 / seen.scale)) for j, seen in enumerate(own)]
 
 
-def _walked(kind: AgentKind, course: Course) -> Walk:
-    states, actions = [Leaf("state", s.name) for s in kind.states], [Leaf("action", a.name) for a in kind.actions]
-    return Walk(
-        course.raw, course.seen, {leaf: course.leaves[leaf].detach() for leaf in states},
-        {leaf: course.leaves[leaf].detach() for leaf in actions},
-    )  # fmt: skip
+def _walked(course: Course) -> Walk:
+    states, actions = (
+        {leaf: x.detach() for leaf, x in course.leaves.items() if leaf.sort == sort} for sort in ("state", "action")
+    )
+    return Walk(course.raw, course.seen, states, actions)
 
 
-class _Draw:
-    """A draw's maps over all steps at once, and the matrix from agents to ports."""
+class _Draw(NamedTuple):
+    """Power drawn, over all steps at once, and the matrix from agents to ports."""
 
-    def __init__(self, env: Environment, p: StepMap, q: StepMap | None, port: Any) -> None:
-        assert env.graph.network is not None
-        self.p, self.q = _Over(env, p), None if q is None else _Over(env, q)
-        spread = np.zeros((len(port), len(env.graph.network.ports)))
-        spread[np.arange(len(port)), port] = 1.0
-        self.spread = env.tensor(spread)
+    p: Affine
+    q: Affine | None
+    spread: Tensor
 
-
-class _Over:
-    """A step map over all steps at once."""
-
-    def __init__(self, env: Environment, step: StepMap) -> None:
-        self.terms = {leaf: env.tensor(values)[:, None, :] for leaf, values in step.terms.items()}
-        self.constant = env.tensor(step.constant)[:, None, :]
-
-    def __call__(self, leaves: Mapping[Leaf, Tensor]) -> Tensor:
-        total = self.constant
-        for leaf, factor in self.terms.items():
-            total = total + leaves[leaf] * factor
-        return total
+    @classmethod
+    def of(cls, draw: Draw, feasible: Feasible, ports: int) -> _Draw:
+        spread = feasible.zeros(len(draw.port), ports)
+        spread[np.arange(len(draw.port)), draw.port] = 1.0
+        return cls(feasible.affine(draw.p), None if draw.q is None else feasible.affine(draw.q), spread)

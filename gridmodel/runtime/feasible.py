@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from gridmodel.ir.training import ActionStep, AgentKind, Leaf, StateStep, StepMap
+from gridmodel.runtime.limits import Floats, Lever, at_step, levers, sign_of, viable
 
 __all__ = ["Affine", "Feasible", "Motion", "Moved"]
 
@@ -31,18 +32,16 @@ class Affine:
 
     def at(self, t: int | slice, leaves: Mapping[Leaf, Tensor]) -> Tensor:
         """The value at a step, or at all: slice(None)."""
-        total = _at(self.constant, t)
+        total: Tensor = at_step(self.constant, t)
         for leaf, factor in self.terms.items():
-            total = torch.addcmul(total, leaves[leaf], _at(factor, t))
+            total = torch.addcmul(total, leaves[leaf], at_step(factor, t))
         return total
 
-    def folded(self, series: Mapping[Leaf, Tensor], without: frozenset[Leaf] = frozenset()) -> Affine:
-        """The same with the series of some days in its constant, and without some terms."""
+    def folded(self, series: Mapping[Leaf, Tensor]) -> Affine:
+        """The same with the series of some days in its constant."""
         total, rest = self.constant, {}
         for leaf, factor in self.terms.items():
-            if leaf in without:
-                continue
-            if leaf.sort == "series":
+            if leaf in series:
                 total = total + series[leaf] * factor
             else:
                 rest[leaf] = factor
@@ -51,27 +50,27 @@ class Affine:
 
 @dataclass(frozen=True)
 class Moved:
-    """A state that an action moves: its slopes by a rising and by a falling action, shape (T or 1, 1, N or 1).
+    """A lever in tensors, shape (T or 1, 1, N or 1).
 
-    far: whether of the actions p that move it by x, x / up and x / down, the larger one does it; None where both are
-    equal. mixed: whether that differs between agents or steps. over: 1 / up, 1 / down.
+    over: 1 / up, 1 / down. far: whether of the actions that move the state by x, x / up and x / down, the larger one
+    does it; None where both are equal, and mixed where that differs between agents or steps.
     """
 
     state: Leaf
     up: Tensor
     down: Tensor
+    over: tuple[Tensor, Tensor]
     rises: bool
-    own: frozenset[Leaf]
     far: bool | None
     mixed: bool
-    over: tuple[Tensor, Tensor]
+    rest: Affine
 
     def by(self, t: int | slice, x: Tensor) -> Tensor:
         """The action that moves the state by x."""
-        first = x * _at(self.over[0], t)
+        first = x * at_step(self.over[0], t)
         if self.far is None:
             return first
-        second = x * _at(self.over[1], t)
+        second = x * at_step(self.over[1], t)
         if self.mixed:
             return torch.where((x > 0) == self.rises, first, second)
         return torch.maximum(first, second) if self.far else torch.minimum(first, second)
@@ -91,102 +90,69 @@ class _Room:
 
 
 class Feasible:
-    """The limits of one kind's actions."""
+    """The agents of one kind on a device: how states move, and the limits of actions."""
 
     def __init__(self, kind: AgentKind, steps: int, dtype: torch.dtype, device: torch.device) -> None:
-        self.kind, self.steps, self._dtype, self._device = kind, steps, dtype, device
-        self._next = {Leaf("state", s.name): self._affine(s.next) for s in kind.states}
-        self._bounds = [(self._affine(a.lower), self._affine(a.upper)) for a in kind.actions]
-        self._otherwise = [None if a.otherwise is None else self._affine(a.otherwise) for a in kind.actions]
-        self.sides = [_side(a) for a in kind.actions]
-        self.moved = [[self._moves(a, s) for s in kind.states if s.name in a.states] for a in kind.actions]
-        self._start = {s.name: self._put(s.start) for s in kind.states}
+        self.kind, self.steps, self.dtype, self.device = kind, steps, dtype, device
+        self._next = {Leaf("state", s.name): self.affine(s.next) for s in kind.states}
+        self._bounds = [(self.affine(a.lower), self.affine(a.upper)) for a in kind.actions]
+        self._otherwise = [None if a.otherwise is None else self.affine(a.otherwise) for a in kind.actions]
+        self.sides = [sign_of(a) for a in kind.actions]
+        self.moved = [[self._moved(one) for one in own] for own in levers(kind)]
+        self._start = {Leaf("state", s.name): self._put(s.start) for s in kind.states}
         self._kept: dict[str, tuple[Tensor, Tensor]] = {}
 
-    def motion(self, series: Mapping[Leaf, Tensor], days: int) -> Motion:
-        """The agents over some days."""
-        limits = {Leaf("state", s.name): self._limits(s, series) for s in self.kind.states}
-        rooms = [[self._room(moved, limits[moved.state], series) for moved in own] for own in self.moved]
+    def motion(self, series: Mapping[Leaf, Tensor], arrays: Mapping[Leaf, Floats], days: int) -> Motion:
+        """The agents over some days, from series of shape (T, B, N) and, once more, (B, T, N or 1)."""
+        limits = {Leaf("state", s.name): self._limits(s, arrays) for s in self.kind.states}
         return Motion(
             self,
-            {leaf: start.expand(days, -1) for leaf, start in self._starts.items()},
+            days,
+            {leaf: start.expand(days, -1) for leaf, start in self._start.items()},
             [(low.folded(series).constant, high.folded(series).constant) for low, high in self._bounds],
             [None if one is None else one.folded(series) for one in self._otherwise],
-            rooms,
+            [[_room(moved, limits[moved.state], series) for moved in own] for own in self.moved],
             {leaf: step.folded(series) for leaf, step in self._next.items()},
         )
 
-    @property
-    def _starts(self) -> dict[Leaf, Tensor]:
-        return {Leaf("state", name): start for name, start in self._start.items()}
-
-    def _room(self, moved: Moved, limits: tuple[Tensor, Tensor], series: Mapping[Leaf, Tensor]) -> _Room:
-        rest = self._next[moved.state].folded(series, moved.own)
-        minus = {leaf: -factor for leaf, factor in rest.terms.items()}
-        low, high = (Affine(minus, side[1:] - rest.constant) for side in limits)
-        return _Room(moved, low, high) if moved.rises else _Room(moved, high, low)
-
-    def _limits(self, state: StateStep, series: Mapping[Leaf, Tensor]) -> tuple[Tensor, Tensor]:
-        """Limits of a state after every step, shape (T + 1, 1 or B, N), from which later ones can be kept."""
-        if not state.known:
-            return self._put(state.lower)[:, None], self._put(state.upper)[:, None]
-        if state.name in self._kept:
-            return self._kept[state.name]
-        own = Leaf("state", state.name)
-        acts = [i for i, moved in enumerate(self.moved) if any(one.state == own for one in moved)]
-        maps = [self._next[own], *(bound for i in acts for bound in self._bounds[i])]
-        found = self._viable(state, acts, series)
-        if not any(leaf.sort == "series" for one in maps for leaf in one.terms):
-            self._kept[state.name] = found
-        return found
-
-    def _viable(self, state: StateStep, acts: Sequence[int], series: Mapping[Leaf, Tensor]) -> tuple[Tensor, Tensor]:
-        """Backwards from the last step: with next keep x + moved + rest, lower_t is at least
-        (lower_t+1 - rest - the most that it can be moved up) / keep.
-        """
-        own, step = Leaf("state", state.name), self._next[Leaf("state", state.name)]
-        lower, upper = list(self._put(state.lower)[:, None]), list(self._put(state.upper)[:, None])
-        others = {leaf for leaf in step.terms if leaf.sort == "state" and leaf != own}
-        keep = step.terms.get(own)
-        if others or keep is None or not bool((keep > 0).all()):
-            return torch.stack(lower), torch.stack(upper)
-        rest = step.folded(series, frozenset(leaf for leaf in step.terms if leaf.sort != "series")).constant
-        most = least = torch.zeros_like(rest)
-        for i in acts:
-            moved = next(one for one in self.moved[i] if one.state == own)
-            ends = [bound.folded(series).constant for bound in self._bounds[i]]
-            by = [torch.where(end > 0, end * moved.up, end * moved.down) for end in ends]
-            most, least = torch.maximum(*by), torch.minimum(*by)
-        least, most = rest + least, rest + most
-        for t in range(self.steps - 1, -1, -1):
-            kept = _at(keep, t)
-            lower[t] = torch.maximum(lower[t], (lower[t + 1] - _at(most, t)) / kept)
-            upper[t] = torch.minimum(upper[t], (upper[t + 1] - _at(least, t)) / kept)
-        shape = torch.broadcast_shapes(*(side.shape for side in (*lower, *upper)))
-        return torch.stack([x.expand(shape) for x in lower]), torch.stack([x.expand(shape) for x in upper])
-
-    def _moves(self, action: ActionStep, state: StateStep) -> Moved:
-        leaf = Leaf("state", state.name)
-        step = self._next[leaf]
-        own = frozenset((Leaf("action", action.name), Leaf("up", action.name), Leaf("down", action.name)))
-        zero = torch.zeros((1, 1, 1), dtype=self._dtype, device=self._device)
-        plain, up, down = (step.terms.get(Leaf(sort, action.name), zero) for sort in ("action", "up", "down"))
-        rising, falling = plain + up, plain - down
-        rises = bool((rising > 0).any() or (falling > 0).any())
-        # A side without slope is never the one that a limit asks for.
-        tiny = 1e-12 if rises else -1e-12
-        rising, falling = (torch.where(s == 0, torch.full_like(s, tiny), s) for s in (rising, falling))
-        over = (1 / rising, 1 / falling)
-        more, equal = over[0] > over[1], bool((rising == falling).all())
-        mixed, far = bool((more != more.flatten()[0]).any()), bool(more.flatten()[0]) == rises
-        return Moved(leaf, rising, falling, rises, own, None if equal else far, mixed, over)
-
-    def _affine(self, step: StepMap) -> Affine:
+    def affine(self, step: StepMap) -> Affine:
+        """A step map as tensors."""
         terms = {leaf: self._put(values)[:, None] for leaf, values in step.terms.items()}
         return Affine(terms, self._put(step.constant)[:, None])
 
-    def _put(self, values: np.ndarray) -> Tensor:
-        return torch.as_tensor(values, dtype=self._dtype, device=self._device)
+    def zeros(self, *shape: int) -> Tensor:
+        """A tensor of zeros."""
+        return torch.zeros(shape, dtype=self.dtype, device=self.device)
+
+    def _limits(self, state: StateStep, arrays: Mapping[Leaf, Floats]) -> tuple[Tensor, Tensor]:
+        """Limits of a state that can be kept, shape (T + 1, 1 or B, N)."""
+        if state.name in self._kept:
+            return self._kept[state.name]
+        low, high = viable(self.kind, state, arrays)
+        if low.ndim == 3:
+            return self._put(low.swapaxes(0, 1)), self._put(high.swapaxes(0, 1))
+        found = self._kept[state.name] = (self._put(low)[:, None], self._put(high)[:, None])
+        return found
+
+    def _moved(self, one: Lever) -> Moved:
+        over = 1 / one.up, 1 / one.down
+        more, equal = over[0] > over[1], bool((one.up == one.down).all())
+        first = bool(more.flat[0])
+        up, down, *turned = (self._put(x)[:, None] for x in (one.up, one.down, *over))
+        return Moved(
+            Leaf("state", one.state), up, down, (turned[0], turned[1]), one.rises,
+            None if equal else first == one.rises, bool((more != first).any()), self.affine(one.rest),
+        )  # fmt: skip
+
+    def _put(self, values: Floats) -> Tensor:
+        return torch.as_tensor(np.ascontiguousarray(values), dtype=self.dtype, device=self.device)
+
+
+def _room(moved: Moved, limits: tuple[Tensor, Tensor], series: Mapping[Leaf, Tensor]) -> _Room:
+    rest = moved.rest.folded(series)
+    minus = {leaf: -factor for leaf, factor in rest.terms.items()}
+    low, high = (Affine(minus, side[1:] - rest.constant) for side in limits)
+    return _Room(moved, low, high) if moved.rises else _Room(moved, high, low)
 
 
 @dataclass(frozen=True)
@@ -198,6 +164,7 @@ class Motion:
     """
 
     of: Feasible
+    days: int
     start: Mapping[Leaf, Tensor]
     bounds: Sequence[tuple[Tensor, Tensor]]
     without: Sequence[Affine | None]
@@ -239,7 +206,7 @@ class Motion:
 
     def _interval(self, i: int, t: int | slice, states: Mapping[Leaf, Tensor]) -> tuple[Tensor, Tensor]:
         """What a step allows: least and most."""
-        least, most = (_at(bound, t) for bound in self.bounds[i])
+        least, most = (at_step(bound, t) for bound in self.bounds[i])
         if not self.rooms[i]:
             return least, most
         lows = [room.moved.by(t, room.low.at(t, states)) for room in self.rooms[i]]
@@ -250,16 +217,3 @@ class Motion:
         # Where a state's limits cannot be kept, what comes nearest to them.
         lo, hi = lo.clamp(least, most), hi.clamp(least, most)
         return torch.minimum(lo, hi), hi
-
-
-def _side(action: ActionStep) -> int:
-    """1 where the action is never negative, -1 where it is never positive, 0 where it can be both."""
-    if not action.lower.terms and (action.lower.constant >= 0).all():
-        return 1
-    return -1 if not action.upper.terms and (action.upper.constant <= 0).all() else 0
-
-
-def _at(values: Tensor, t: int | slice) -> Tensor:
-    if isinstance(t, slice):
-        return values
-    return values[t] if values.shape[0] > 1 else values[0]

@@ -18,7 +18,7 @@ __all__ = ["Layer", "activations", "backward", "blocks", "columns", "layer", "pa
 Layer = tuple[Tensor, Tensor]
 """Weights, shape (N, in, out), and offsets, (N, 1, out)."""
 
-_CACHE = 4096  # columns of all agents of a block together
+_CACHE, _LARGE = 4096, 1 << 22  # columns of all agents of a block together, and on a GPU
 
 
 def layer(weight: Tensor, offset: Tensor, value: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ def sensitivities(layers: Sequence[Layer], value: Tensor, inputs: slice) -> list
 
 def blocks(count: int, each: int, device: torch.device) -> Iterator[slice]:
     """Agents in blocks whose activations fit a cache; each: columns of one agent."""
-    size = count if device.type == "cuda" else max(1, _CACHE // each)
+    size = max(1, (_LARGE if device.type == "cuda" else _CACHE) // each)
     for first in range(0, count, size):
         yield slice(first, min(first + size, count))
 

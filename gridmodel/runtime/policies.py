@@ -40,7 +40,7 @@ class Policies:
             for i, (one, two) in enumerate(pairwise(sizes)):
                 reach = (_LAST if i == len(hidden) else 1.0) / np.sqrt(one)
                 weight = (torch.rand((kind.size, one, two), generator=generator) * 2 - 1) * reach
-                layers.append((weight.to(env.device, env.dtype), torch.zeros((kind.size, 1, two)).to(weight)))
+                layers.append((weight.to(env.device, env.dtype), weight.new_zeros((kind.size, 1, two))))
             kinds.append(tuple(layers) if kind.actions else ())
         return cls(tuple(tuple((w, b.to(env.device, env.dtype)) for w, b in kind) for kind in kinds))
 
@@ -54,7 +54,7 @@ class Policies:
         if torch.is_grad_enabled():
             return torch.stack([self(k, t, seen[t]) for t in range(len(seen))])
         steps, count, days, _ = seen.shape
-        out = torch.empty((steps, count, days, self.layers[k][-1][0].shape[-1])).to(seen)
+        out = seen.new_empty((steps, count, days, self.layers[k][-1][0].shape[-1]))
         for block in blocks(count, steps * days, seen.device):
             found = activations([(w[block], b[block]) for w, b in self.layers[k]], columns(seen, block))[-1]
             out[:, block] = found.view(*found.shape[:2], steps, days).permute(2, 0, 3, 1)
@@ -69,7 +69,7 @@ class Policies:
         if not own:
             return None
         steps, count, days, _ = seen.shape
-        slopes = torch.empty((steps, days, count, self.layers[k][-1][0].shape[-1], len(own))).to(seen)
+        slopes = seen.new_empty((steps, days, count, self.layers[k][-1][0].shape[-1], len(own)))
         with torch.no_grad():
             for block in blocks(count, steps * days, seen.device):
                 layers = [(w[block].detach(), b[block].detach()) for w, b in self.layers[k]]

@@ -1,4 +1,4 @@
-"""One day of the agents of a kind, step by step: what they saw, said and did. Needs torch."""
+"""Days of the agents of a kind, step by step: what they saw, said and did. Needs torch."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import torch
 from torch import Tensor
 
 from gridmodel.ir.training import Leaf
+from gridmodel.runtime.feasible import Motion
 
-__all__ = ["Given", "Own", "Policy", "Said", "Seen", "Walk"]
+__all__ = ["Given", "Own", "Policy", "Said", "Seen", "Walk", "walk"]
+
+_WHOLE = slice(None)
 
 Policy = Callable[[int, int, Tensor], Tensor]
 """(kind, step, what its agents see, shape (N, B, F)) -> raw actions, shape (N, B, A), between -1 and 1.
@@ -65,21 +68,22 @@ class Walk:
 
 @dataclass(frozen=True)
 class Said:
-    """Raw actions that policies say."""
+    """Raw actions that policies of kind k say."""
 
     policy: Policy
+    k: int
 
-    def __call__(self, k: int, t: int, seen: Tensor) -> Tensor:
+    def __call__(self, t: int, seen: Tensor) -> Tensor:
         """Of one step, shape (N, B, A)."""
-        return self.policy(k, t, seen)
+        return self.policy(self.k, t, seen)
 
-    def day(self, k: int, seen: Tensor) -> Tensor:
+    def day(self, seen: Tensor) -> Tensor:
         """Of all steps, where no agent sees what another step changes."""
         whole = getattr(self.policy, "day", None)
         if whole is not None:
-            found: Tensor = whole(k, seen)
+            found: Tensor = whole(self.k, seen)
             return found
-        return torch.stack([self.policy(k, t, seen[t]) for t in range(len(seen))])
+        return torch.stack([self(t, seen[t]) for t in range(len(seen))])
 
 
 @dataclass(frozen=True)
@@ -88,10 +92,60 @@ class Given:
 
     raw: Tensor
 
-    def __call__(self, k: int, t: int, seen: Tensor) -> Tensor:
+    def __call__(self, t: int, seen: Tensor) -> Tensor:
         """Of one step, shape (N, B, A)."""
         return self.raw[t]
 
-    def day(self, k: int, seen: Tensor) -> Tensor:
+    def day(self, seen: Tensor) -> Tensor:
         """Of all steps, where no agent sees what another step changes."""
         return self.raw
+
+
+def walk(motion: Motion, said: Said | Given | None, seen: Seen | None) -> Walk:
+    """Days under raw actions, or, where nothing is said, under what agents do otherwise.
+
+    seen: None where nobody looks.
+    """
+    kind, steps = motion.of.kind, motion.of.steps
+    blank = motion.of.zeros(steps, kind.size, motion.days, 0)
+    if not kind.actions:
+        said = seen = None
+    if kind.states or (seen is not None and seen.own):
+        return _in_turn(motion, said, seen, blank)
+    full = blank if seen is None else seen.full
+    raw = blank if said is None else said.day(full)
+    size, actions = (steps, motion.days, kind.size), {}
+    for i, action in enumerate(kind.actions):
+        value = _done(motion, i, _WHOLE, None if said is None else raw[..., i].transpose(1, 2), {})
+        actions[Leaf("action", action.name)] = value.expand(size)
+    return Walk(raw, full, {}, actions)
+
+
+def _in_turn(motion: Motion, said: Said | Given | None, seen: Seen | None, blank: Tensor) -> Walk:
+    """Step by step, as states, or what agents see of themselves, need the step before."""
+    kind, now, size = motion.of.kind, dict(motion.start), (motion.days, motion.of.kind.size)
+    last = {Leaf("action", action.name): motion.of.zeros(*size) for action in kind.actions}
+    track: dict[Leaf, list[Tensor]] = {leaf: [value] for leaf, value in now.items()} | {leaf: [] for leaf in last}
+    raws, parted = [], motion.parted
+    for t in range(motion.of.steps):
+        if said is not None:
+            raws.append(said(t, blank[t] if seen is None else seen.at(t, now, last)))
+        here = dict(now)
+        for i, action in enumerate(kind.actions):
+            value = _done(motion, i, t, raws[t][:, :, i].T if raws else None, now)
+            leaf = Leaf("action", action.name)
+            last[leaf] = value.expand(size)
+            here |= motion.parts(action, value) if parted else {leaf: value}
+        now = motion.next(t, here)
+        for leaf, value in (now | last).items():
+            track[leaf].append(value)
+    whole = {leaf: torch.stack(values) for leaf, values in track.items()}
+    return Walk(
+        torch.stack(raws) if raws else blank, blank if seen is None else seen.whole(),
+        {leaf: whole[leaf] for leaf in motion.start}, {leaf: whole[leaf] for leaf in last},
+    )  # fmt: skip
+
+
+def _done(motion: Motion, i: int, t: int | slice, raw: Tensor | None, now: Mapping[Leaf, Tensor]) -> Tensor:
+    """The i-th action, from raw actions of shape (..., B, N)."""
+    return motion.otherwise(i, t, now) if raw is None else motion.action(i, t, raw, now)

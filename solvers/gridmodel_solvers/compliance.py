@@ -137,18 +137,18 @@ def _central(stack: Stack, spans: Floats, i: int, typical: float) -> Floats | No
     engine = Convex(problem, 1.0, _DELTA, max(_HIGH * barrier, 1.0))
     state = engine.start(None)
     for _ in range(_MOST):
-        height = engine.parts[0].product(state.points[0]) / engine.degree
+        height = engine.parts[0].product(state.at.points[0]) / engine.degree
         engine.sigma = min(max(barrier / height, _FALL), 1.0)
-        last, state = state.points[0].x, engine.step(state)
+        last, state = state.at.points[0].x, engine.step(state)
         central = abs(height - barrier) < 0.1 * barrier and state.steps[0] == 1.0
-        if state.lost or (central and float(np.abs(state.points[0].x - last).max(initial=0.0)) < _SETTLED):
+        if state.lost or (central and float(np.abs(state.at.points[0].x - last).max(initial=0.0)) < _SETTLED):
             break
     part = engine.parts[0]
     C = one.C.dense() * engine.scaled.ranges[0][0] * ~engine.scaled.pinned[0][0]
     right = np.zeros((1, part.size, len(C)))
     right[0, : part.n] = C.T
     try:
-        answer = part.linearised(state.points[0], state.mu).factor.solve(right)[0, : part.n]
+        answer = part.linearised(state.at.points[0], state.at.mu).factor.solve(right)[0, : part.n]
     except (RuntimeError, ValueError, np.linalg.LinAlgError):
         return None
     S = C @ answer / engine.scaled.cost
@@ -168,10 +168,11 @@ def _smooth_central(block: SmoothBlock, typical: float) -> Floats:
     engine = Smooth(alone, 1.0, _DELTA_SMOOTH, _BARRIER_SMOOTH * typical / cost)
     state = engine.start(None)
     for _ in range(_STEPS):
-        state = engine.step(state)
-    counted = replace(block, rows=np.arange(len(block.rows)))
-    area = Area(counted, engine.areas[0].sizes, cost, np.ones(len(block.rows)))
+        state = state.engine.step(state)
+    own, k = state.engine.parts[0], len(block.rows)
+    area = Area(replace(block, rows=np.arange(k)), own.sizes, own.cost, np.ones(k), own.room)
     # A common shift of all angles costs nobody anything: it is given a price, or neighbours would not agree on it.
-    shift = _SHIFT * typical / cost
-    terms = area.linearised(state.points[0], np.zeros(len(block.rows)), engine.barrier, shift)
-    return np.asarray(terms.schur / cost)
+    terms = area.linearised(state.at.points[0], np.zeros(k), _SHIFT * typical / own.cost)
+    S = np.zeros((k, k))
+    area.schur(terms, S)
+    return np.asarray(S / own.cost)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from gridmodel.errors import ModelError, NotApplicableError, ShapeError, UnknownNameError
 from gridmodel.grid.assemble import Taps
 from gridmodel.grid.feeder import Feeder
-from gridmodel.grid.flow.batched import Batched
 from gridmodel.grid.flow.cells import cells
 from gridmodel.grid.flow.droop import LoopGain, splitting_of
 from gridmodel.grid.flow.fixed_point import Points
@@ -25,6 +24,8 @@ from gridmodel.grid.port_law import derivatives
 
 if TYPE_CHECKING:
     import torch
+
+    from gridmodel.grid.flow.batched import Batched
 
 __all__ = ["TorchFlow", "TorchLoadFlow"]
 
@@ -138,6 +139,8 @@ class TorchLoadFlow:
 
     def _batched(self, dtype: torch.dtype, device: torch.device) -> Batched:
         import torch
+
+        from gridmodel.grid.flow.batched import Batched
 
         if (dtype, device) not in self._kept:
             tolerance = max(self.tolerance, _SINGLE) if dtype == torch.float32 else self.tolerance

@@ -89,7 +89,20 @@ def lower_smooth(model: Model) -> SmoothLowering:
 def _block(agent: AgentTape, columns: sp.csc_array) -> SmoothBlock:
     own = sp.csr_array(columns)
     rows = np.flatnonzero(np.diff(own.indptr))
-    return SmoothBlock(agent.party.name, agent.functions, agent.lower, agent.upper, agent.start, own[rows], rows)
+    return SmoothBlock(
+        agent.party.name, agent.functions, agent.lower, agent.upper, agent.start, own[rows], rows, _names(agent)
+    )
+
+
+def _names(agent: AgentTape) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the user calls the equations and the inequalities of an agent, entry by entry."""
+    found = {"h": [""] * agent.functions.equations, "c": [""] * agent.functions.inequalities}
+    for k, (label, limit) in enumerate(zip(limit_labels(agent.party), agent.party.limits, strict=True)):
+        kind, first, size = agent.rows[k]
+        name = label or str(limit)
+        entries = limit.rows or range(size)
+        found[kind][first : first + size] = [name] if size == 1 else [f"{name}, {entry}" for entry in entries]
+    return tuple(found["h"]), tuple(found["c"])
 
 
 def _couplings(

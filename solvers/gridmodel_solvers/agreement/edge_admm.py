@@ -17,6 +17,7 @@ from gridmodel.runtime.network import Network
 from gridmodel.runtime.networked import Conserved
 from gridmodel.runtime.streams import Mixer
 from gridmodel_solvers.agreement.base import AbstractAgreement
+from gridmodel_solvers.agreement.claims import exact_but
 from gridmodel_solvers.agreement.edges import check_rho, edge_penalty, need_ways_back
 from gridmodel_solvers.agreement.shared import Shared
 
@@ -75,16 +76,11 @@ class EdgeADMM(AbstractAgreement):
     masks: ClassVar[bool] = True
     lost: ClassVar[str] = "paired"
     rank: ClassVar[int] = 21
-    claims: ClassVar[Mapping[str, Claim]] = {
-        "ideal": Claim("exact"),
-        "drop": Claim("exact"),
-        "burst": Claim("exact"),
-        "delay": Claim("exact", condition="steps are damped for the delay, as they are unless damped=False"),
-        "outage": Claim("exact"),
-        "noise": Claim("drift", (2.2e-3, 2.4e-3)),
-        "bits": Claim("biased", (0.041, 0.050)),
-        "async": Claim("exact"),
-    }
+    claims: ClassVar[Mapping[str, Claim]] = exact_but(
+        delay=Claim("exact", condition="steps are damped for the delay, as they are unless damped=False"),
+        noise=Claim("drift", (2.2e-3, 2.4e-3)),
+        bits=Claim("biased", (0.041, 0.050)),
+    )
     reveals: ClassVar[tuple[Reveal, ...]] = (Reveal("its shared numbers", "neighbours"),)
 
     rho: float | None = None

@@ -16,6 +16,7 @@ from gridmodel.runtime.channel import Channel
 from gridmodel.runtime.network import Network
 from gridmodel.runtime.networked import Conserved
 from gridmodel.runtime.streams import Mixer, Pusher
+from gridmodel_solvers.agreement.claims import exact_but
 from gridmodel_solvers.agreement.pushing import AbstractPush, Gradients, check_eta, handed, reset
 from gridmodel_solvers.agreement.shared import Shared
 
@@ -73,16 +74,11 @@ class PushPull(AbstractPush):
     takes_limits: ClassVar[bool] = True
     rank: ClassVar[int] = 25
     more: ClassVar[tuple[int, int]] = (2, 0)
-    claims: ClassVar[Mapping[str, Claim]] = {
-        "ideal": Claim("exact"),
-        "drop": Claim("exact"),
-        "burst": Claim("exact"),
-        "delay": Claim("exact", condition="the step is short enough, as it is when left out"),
-        "outage": Claim("exact"),
-        "noise": Claim("ball", (2.3e-3, 2.6e-3)),
-        "bits": Claim("biased", (0.76, 0.91)),
-        "async": Claim("exact"),
-    }
+    claims: ClassVar[Mapping[str, Claim]] = exact_but(
+        delay=Claim("exact", condition="the step is short enough, as it is when left out"),
+        noise=Claim("ball", (2.3e-3, 2.6e-3)),
+        bits=Claim("biased", (0.76, 0.91)),
+    )
     reveals: ClassVar[tuple[Reveal, ...]] = (
         Reveal("its numbers after a step, and a share of its tracker", "neighbours"),
     )

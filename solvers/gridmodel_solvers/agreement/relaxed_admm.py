@@ -18,6 +18,7 @@ from gridmodel.runtime.interface import Iterate
 from gridmodel.runtime.network import Network
 from gridmodel.runtime.streams import Wire
 from gridmodel_solvers.agreement.base import AbstractAgreement
+from gridmodel_solvers.agreement.claims import exact_but
 from gridmodel_solvers.agreement.edges import check_rho, edge_penalty, need_ways_back
 from gridmodel_solvers.agreement.shared import Shared
 from gridmodel_solvers.flows import flow_into
@@ -76,16 +77,10 @@ class RelaxedADMM(AbstractAgreement):
     lost: ClassVar[str] = "z"
     forgiving: ClassVar[bool] = True
     rank: ClassVar[int] = 20
-    claims: ClassVar[Mapping[str, Claim]] = {
-        "ideal": Claim("exact"),
-        "drop": Claim("exact"),
-        "burst": Claim("exact"),
-        "delay": Claim("exact"),
-        "outage": Claim("exact"),
-        "noise": Claim("ball", (6.4e-3, 7.3e-3)),
-        "bits": Claim("biased", (0.17, 0.23)),
-        "async": Claim("exact"),
-    }
+    claims: ClassVar[Mapping[str, Claim]] = exact_but(
+        noise=Claim("ball", (6.4e-3, 7.3e-3)),
+        bits=Claim("biased", (0.17, 0.23)),
+    )
     reveals: ClassVar[tuple[Reveal, ...]] = (Reveal("2 rho x less what it keeps for the edge", "neighbours"),)
 
     rho: float | None = None

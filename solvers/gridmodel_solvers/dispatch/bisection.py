@@ -18,6 +18,7 @@ from gridmodel.runtime.interface import Iterate
 from gridmodel.runtime.network import Network
 from gridmodel.runtime.networked import AbstractNetworked, Conserved
 from gridmodel.runtime.verdicts import no_dispatch, no_network
+from gridmodel_solvers.agreement.claims import exact_but
 from gridmodel_solvers.dispatch.bounds import Extremes, saturation
 from gridmodel_solvers.dispatch.bracket import Bracket
 from gridmodel_solvers.dispatch.offers import Offers
@@ -84,16 +85,12 @@ class Bisection(AbstractNetworked):
     lost: ClassVar[str] = "paired"
     rank: ClassVar[int] = 30
     needs_curvature: ClassVar[bool] = True
-    claims: ClassVar[Mapping[str, Claim]] = {
-        "ideal": Claim("exact"),
-        "drop": Claim("exact"),
-        "burst": Claim("exact"),
-        "delay": Claim("exact", condition="enough rounds are given: damped mixing takes about nine times as many"),
-        "outage": Claim("exact", condition="it is shorter than the inner rounds, and after the bracket is found"),
-        "noise": Claim("biased", (0.004, 0.031)),
-        "bits": Claim("biased", (0.11, 0.3)),
-        "async": Claim("exact"),
-    }
+    claims: ClassVar[Mapping[str, Claim]] = exact_but(
+        delay=Claim("exact", condition="enough rounds are given: damped mixing takes about nine times as many"),
+        outage=Claim("exact", condition="it is shorter than the inner rounds, and after the bracket is found"),
+        noise=Claim("biased", (0.004, 0.031)),
+        bits=Claim("biased", (0.11, 0.3)),
+    )
     reveals: ClassVar[tuple[Reveal, ...]] = (
         Reveal("its least and largest price, as long as they are the extremes", "neighbours", "once"),
         Reveal("its part of the surplus", "neighbours"),

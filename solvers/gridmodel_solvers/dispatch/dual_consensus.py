@@ -18,6 +18,7 @@ from gridmodel.runtime.network import Network
 from gridmodel.runtime.networked import AbstractNetworked, Conserved
 from gridmodel.runtime.streams import Mixer
 from gridmodel.runtime.verdicts import no_dispatch, no_network
+from gridmodel_solvers.agreement.claims import exact_but
 from gridmodel_solvers.dispatch.dual_penalty import check_rho, residue, row_rho
 from gridmodel_solvers.dispatch.offers import Offers
 
@@ -64,16 +65,11 @@ class DualConsensus(AbstractNetworked):
     name: ClassVar[str] = "dual-consensus"
     lost: ClassVar[str] = "paired"
     rank: ClassVar[int] = 21
-    claims: ClassVar[Mapping[str, Claim]] = {
-        "ideal": Claim("exact"),
-        "drop": Claim("exact"),
-        "burst": Claim("exact"),
-        "delay": Claim("diverges"),
-        "outage": Claim("exact"),
-        "noise": Claim("drift", (0.001, 0.018)),
-        "bits": Claim("biased", (0.01, 0.05)),
-        "async": Claim("exact"),
-    }
+    claims: ClassVar[Mapping[str, Claim]] = exact_but(
+        delay=Claim("diverges"),
+        noise=Claim("drift", (0.001, 0.018)),
+        bits=Claim("biased", (0.01, 0.05)),
+    )
     reveals: ClassVar[tuple[Reveal, ...]] = (Reveal("its multipliers of all coupling rows", "neighbours"),)
 
     rho: float | None = None

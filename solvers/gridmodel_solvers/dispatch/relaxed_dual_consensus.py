@@ -21,6 +21,7 @@ from gridmodel.runtime.network import Network
 from gridmodel.runtime.networked import AbstractNetworked
 from gridmodel.runtime.streams import Wire
 from gridmodel.runtime.verdicts import no_dispatch, no_network
+from gridmodel_solvers.agreement.claims import exact_but
 from gridmodel_solvers.dispatch.dual_penalty import check_rho, residue, row_rho
 from gridmodel_solvers.dispatch.offers import Offers
 from gridmodel_solvers.flows import flow_into
@@ -74,16 +75,10 @@ class RelaxedDualConsensus(AbstractNetworked):
     name: ClassVar[str] = "relaxed-dual-consensus"
     lost: ClassVar[str] = "z"
     rank: ClassVar[int] = 20
-    claims: ClassVar[Mapping[str, Claim]] = {
-        "ideal": Claim("exact"),
-        "drop": Claim("exact"),
-        "burst": Claim("exact"),
-        "delay": Claim("exact"),
-        "outage": Claim("exact"),
-        "noise": Claim("ball", (0.002, 0.008)),
-        "bits": Claim("biased", (0.03, 0.2)),
-        "async": Claim("exact"),
-    }
+    claims: ClassVar[Mapping[str, Claim]] = exact_but(
+        noise=Claim("ball", (0.002, 0.008)),
+        bits=Claim("biased", (0.03, 0.2)),
+    )
     reveals: ClassVar[tuple[Reveal, ...]] = (Reveal("its multipliers of all coupling rows", "neighbours"),)
 
     rho: float | None = None

@@ -19,6 +19,7 @@ from gridmodel.runtime.network import Network
 from gridmodel.runtime.networked import AbstractNetworked, Conserved
 from gridmodel.runtime.streams import Mixer, Pusher
 from gridmodel.runtime.verdicts import no_dispatch, no_network
+from gridmodel_solvers.agreement.claims import exact_but
 from gridmodel_solvers.dispatch.gains import mixing, reaction
 from gridmodel_solvers.dispatch.offers import Offers
 from gridmodel_solvers.dispatch.sides import Sides, conditions, neighbours_mean
@@ -72,16 +73,11 @@ class TanYangXu(AbstractNetworked):
     lost: ClassVar[str] = "skip, sums"
     rank: ClassVar[int] = 22
     needs_curvature: ClassVar[bool] = True
-    claims: ClassVar[Mapping[str, Claim]] = {
-        "ideal": Claim("exact"),
-        "drop": Claim("exact"),
-        "burst": Claim("exact"),
-        "delay": Claim("exact", condition="enough rounds are given: it gets slow"),
-        "outage": Claim("exact"),
-        "noise": Claim("ball", (0.0008, 0.002)),
-        "bits": Claim("biased", (1.7, 2.0)),
-        "async": Claim("exact"),
-    }
+    claims: ClassVar[Mapping[str, Claim]] = exact_but(
+        delay=Claim("exact", condition="enough rounds are given: it gets slow"),
+        noise=Claim("ball", (0.0008, 0.002)),
+        bits=Claim("biased", (1.7, 2.0)),
+    )
     reveals: ClassVar[tuple[Reveal, ...]] = (
         Reveal("its prices of all coupling rows", "neighbours"),
         Reveal("its part of the mismatch of supply and demand", "neighbours"),

@@ -26,6 +26,11 @@ class Moments:
     updates: int
 
     @classmethod
+    def fresh(cls, weights: Tensor) -> Moments:
+        """First weights."""
+        return cls(weights, torch.zeros_like(weights), torch.zeros_like(weights), 0)
+
+    @classmethod
     def of(cls, kept: dict[str, Any]) -> Moments:
         """A copy of what ``tree`` gave: a round that is broken off leaves its state as it was."""
         return cls(kept["weights"].clone(), kept["first"].clone(), kept["second"].clone(), kept["updates"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, final
 
-from gridmodel.errors import ModelError
 from gridmodel_solvers.gradmap.adam import Moments
 from gridmodel_solvers.gradmap.calls import Called
 from gridmodel_solvers.gradmap.descent import AbstractDescent
@@ -16,9 +15,24 @@ from gridmodel_solvers.gradmap.updates import Proximal, descend
 __all__ = ["GradMA", "GradMAP"]
 
 
+@dataclass(frozen=True)
+class _AbstractPriced(AbstractDescent):
+    """ascent: of the multipliers, which every node with limits has."""
+
+    ascent: Duals = field(default_factory=Duals, kw_only=True)
+
+    def duals(self) -> Duals | None:
+        """Of every node."""
+        return self.ascent
+
+    def quadratic(self) -> bool:
+        """Multipliers take its place."""
+        return False
+
+
 @final
 @dataclass(frozen=True)
-class GradMAP(AbstractDescent):
+class GradMAP(_AbstractPriced):
     """Every call of the environment serves many updates of all policies, inside a trust region of actions.
 
     delta: the trust region, falls to 30 %. reach: of single actions, in deltas. epochs, parts: of the regression.
@@ -32,47 +46,28 @@ class GradMAP(AbstractDescent):
     reach: float = 2.0
     epochs: int = 2
     parts: int = 4
-    ascent: Duals = field(default_factory=Duals)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.delta > 0 or not self.reach > 0 or self.epochs < 1 or self.parts < 1:
-            raise ModelError(
-                f"{self.name}: delta={self.delta}, reach={self.reach}, epochs={self.epochs}, parts={self.parts}; "
-                "expected numbers above 0."
-            )
+        self.require_positive("delta", "reach", "epochs", "parts")
 
-    def improve(self, moments: Moments, sizes: tuple[int, ...], called: Called, k: int, progress: float) -> int:
+    def improve(
+        self, moments: Moments, sizes: tuple[int, ...], called: Called, k: int, rate: float, progress: float
+    ) -> int:
         """The proximal regression."""
         nearer = Proximal(falling(self.delta, 0.3, progress), self.reach, self.epochs, self.parts)
-        rate = falling(self.rate, 0.1, progress)
         return nearer(moments, sizes, called.raw[k], called.seen[k], called.gradients[k], rate)
-
-    def duals(self) -> Duals | None:
-        """Of every node."""
-        return self.ascent
-
-    def quadratic(self) -> bool:
-        """Multipliers take its place."""
-        return False
 
 
 @final
 @dataclass(frozen=True)
-class GradMA(AbstractDescent):
+class GradMA(_AbstractPriced):
     """GradMAP without reuse: one update of all policies per call of the environment."""
 
     name: ClassVar[str] = "gradma"
-    ascent: Duals = field(default_factory=Duals)
 
-    def improve(self, moments: Moments, sizes: tuple[int, ...], called: Called, k: int, progress: float) -> int:
+    def improve(
+        self, moments: Moments, sizes: tuple[int, ...], called: Called, k: int, rate: float, progress: float
+    ) -> int:
         """One step of Adam."""
-        return descend(moments, sizes, called.seen[k], called.gradients[k], falling(self.rate, 0.1, progress))
-
-    def duals(self) -> Duals | None:
-        """Of every node."""
-        return self.ascent
-
-    def quadratic(self) -> bool:
-        """Multipliers take its place."""
-        return False
+        return descend(moments, sizes, called.seen[k], called.gradients[k], rate)

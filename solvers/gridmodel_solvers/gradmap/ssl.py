@@ -9,7 +9,6 @@ from gridmodel_solvers.gradmap.adam import Moments
 from gridmodel_solvers.gradmap.calls import Called, Gradient
 from gridmodel_solvers.gradmap.descent import AbstractDescent
 from gridmodel_solvers.gradmap.duals import Duals
-from gridmodel_solvers.gradmap.schedule import falling
 from gridmodel_solvers.gradmap.updates import descend
 
 __all__ = ["SSL"]
@@ -29,9 +28,11 @@ class SSL(AbstractDescent):
     rate: float = 2e-2
     squared: bool = False
 
-    def improve(self, moments: Moments, sizes: tuple[int, ...], called: Called, k: int, progress: float) -> int:
+    def improve(
+        self, moments: Moments, sizes: tuple[int, ...], called: Called, k: int, rate: float, progress: float
+    ) -> int:
         """One step of Adam."""
-        return descend(moments, sizes, called.seen[k], called.gradients[k], falling(self.rate, 0.1, progress))
+        return descend(moments, sizes, called.seen[k], called.gradients[k], rate)
 
     def duals(self) -> Duals | None:
         """None: penalties only."""

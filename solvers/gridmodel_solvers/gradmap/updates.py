@@ -11,7 +11,7 @@ from torch import Tensor
 from gridmodel.runtime.perceptron import activations, backward, blocks, columns, views
 from gridmodel_solvers.gradmap.adam import Moments
 
-__all__ = ["Proximal", "descend"]
+__all__ = ["Proximal", "descend", "spans"]
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,16 @@ class Proximal:
         self, moments: Moments, sizes: Sequence[int], raw: Tensor, seen: Tensor, g: Tensor, rate: float
     ) -> int:
         """Updates weights in place and gives their number; raw, seen, g: shape (T, N, B, ...)."""
-        count, days = raw.shape[1], raw.shape[2]
-        size = -(-days // min(self.parts, days))
-        spans = [slice(first, min(first + size, days)) for first in range(0, days, size)]
+        count, parts = raw.shape[1], spans(raw.shape[2], self.parts)
         scale = g.square().mean(dim=(0, 2), keepdim=True).sqrt_()
         step = (g * (self.delta / scale.clamp_(min=torch.finfo(g.dtype).tiny))).clamp_(
             -self.reach * self.delta, self.reach * self.delta
         )
         wanted = (raw - step).clamp_(-1.0, 1.0)
-        for block in blocks(count, raw.shape[0] * size, raw.device):
-            parts = [(columns(seen, block, span), columns(wanted, block, span)) for span in spans]
-            _regress(moments, sizes, block, parts * self.epochs, rate)
-        return self.epochs * len(spans)
+        for block in blocks(count, raw.shape[0] * parts[0].stop, raw.device):
+            known = [(columns(seen, block, span), columns(wanted, block, span)) for span in parts]
+            _regress(moments, sizes, block, known * self.epochs, rate)
+        return self.epochs * len(parts)
 
 
 def _regress(
@@ -75,3 +73,9 @@ def descend(moments: Moments, sizes: Sequence[int], seen: Tensor, g: Tensor, rat
             backward(layers, acts, columns(g, block), views(gradient, sizes))
             moments.descend(block, gradient, rate, 0)
     return 1
+
+
+def spans(days: int, parts: int) -> list[slice]:
+    """Days in parts of one size, but the last."""
+    size = -(-days // min(parts, days))
+    return [slice(first, min(first + size, days)) for first in range(0, days, size)]

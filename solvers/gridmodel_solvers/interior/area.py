@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,59 +12,47 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 
 from gridmodel.ir.smooth import SmoothBlock
+from gridmodel_solvers.interior.part import NEAR, AbstractPart, Point, Residuals, reach
 from gridmodel_solvers.interior.sizes import row_sizes
 
-__all__ = ["NEAR", "Area", "AreaPoint", "AreaTerms"]
+__all__ = ["Area", "AreaTerms"]
 
 Floats = NDArray[np.float64]
-
-NEAR = 1e-4
-"""Complementarity of limits that do not bind, where a search starts near an answer."""
 
 _EPS = 1e-9
 _CURVED = 1e-8
 
 
 @dataclass(frozen=True)
-class AreaPoint:
-    """Columns, multipliers of equations, slacks s and multipliers z of limits, all scaled; as a direction: changes.
+class AreaTerms:
+    """Residuals and derivatives at a point, K^-1, and what it makes of C'.
 
-    x: (n,). nu: (equations and pinned columns,). s, z: (lower bounds, upper bounds, inequalities).
+    delta: what was added to the curvature. ratio: s/z. answers: K^-1 C', (n + m + limits, k).
     """
 
-    x: Floats
-    nu: Floats
-    s: Floats
-    z: Floats
-
-    def moved(self, primal: float, dual: float, by: AreaPoint) -> AreaPoint:
-        """The point after a step."""
-        return AreaPoint(
-            self.x + primal * by.x, self.nu + dual * by.nu, self.s + primal * by.s, self.z + dual * by.z
-        )  # fmt: skip
-
-    def plus(self, factor: float, other: AreaPoint) -> AreaPoint:
-        """self + factor other."""
-        return self.moved(factor, factor, other)
-
-
-@dataclass(frozen=True)
-class AreaTerms:
-    """Derivatives at a point, the factor, and the answers to both right sides and to C', columns in this order."""
-
+    rest: Residuals
     hessian: sp.csr_array
     limits: sp.csr_array
-    value: Floats
-    gamma: float
+    delta: float
+    ratio: Floats
+    solve: Callable[[Floats], Floats]
     answers: Floats
-    schur: Floats
 
 
-class Area:
-    """minimise f(x) / cost  s.t.  h(x) = 0, g(x) <= 0 (bounds and c), in columns x / sizes and rows of size one."""
+@final
+class Area(AbstractPart[AreaTerms]):
+    """minimise f(x) / cost  s.t.  h(x) = 0, g(x) <= 0 (bounds and c), in columns x / sizes and rows of size one.
 
-    def __init__(self, block: SmoothBlock, sizes: Floats, cost: float, rows: Floats) -> None:
-        self.block, self.sizes, self.cost = block, sizes, cost
+    With s the slacks of g, Newton's step for the central path:
+
+        [H + delta   h'     g'   ] [dx ]   [-(gradient of the Lagrangian)]
+        [h           -eps   0    ] [dnu] = [-h                           ] - C' dmu
+        [g           0      -s/z ] [dz ]   [-g - sigma gamma / z         ]
+    """
+
+    def __init__(self, block: SmoothBlock, sizes: Floats, cost: float, rows: Floats, room: float) -> None:
+        """room: the least scaled slack at the start."""
+        self.block, self.sizes, self.cost, self.room = block, sizes, cost, room
         f = block.functions
         of_h, of_c = f.jacobians(block.start)
         self.h_size, self.c_size = row_sizes(of_h, sizes), row_sizes(of_c, sizes)
@@ -80,24 +69,24 @@ class Area:
         self.C = sp.csr_array(block.C.multiply(sizes[None, :]).multiply(1.0 / rows[block.rows][:, None]))
         self._right = np.vstack([self.C.T.toarray(), np.zeros((self.m + self.degree, self.C.shape[0]))])
 
-    def start(self, barrier: float, room: float) -> AreaPoint:
-        """The start of the search, within the bounds, with scaled slacks of at least ``room``."""
+    def start(self, barrier: float) -> Point:
+        """The start of the search, within the bounds."""
         block = self.block
         inside = np.clip(block.start, block.lower, block.upper) / self.sizes
-        s = np.maximum(-self.violations(inside)[1], room)
-        return AreaPoint(inside, np.zeros(self.m), s, barrier / s)
+        s = np.maximum(-self.violations(inside)[1], self.room)
+        return Point(inside, np.zeros(self.m), s, barrier / s)
 
-    def near(self, x: Floats, nu: Floats, zeta: Floats, mu: Floats) -> AreaPoint:
+    def near(self, x: Floats, nu: Floats, zeta: Floats, mu: Floats) -> Point:
         """A start near an earlier answer in the given units; multipliers of bounds are found from the gradient."""
         block, bounds = self.block, len(self.low) + len(self.high)
         at = np.clip(x, block.lower, block.upper) / self.sizes
         own = np.concatenate([nu * self.h_size / self.cost, np.zeros(len(self.pinned))])
         z = np.concatenate([np.zeros(bounds), zeta * self.c_size / self.cost])
         s = np.maximum(-self.violations(at)[1], NEAR**0.75)
-        slope = self.gradient(AreaPoint(at, own, s, z), mu)
+        slope = self.gradient(Point(at, own, s, z), mu)
         own[block.functions.equations :] = -slope[self.pinned]
         z[:bounds] = np.concatenate([slope[self.low], -slope[self.high]])
-        return AreaPoint(at, own, s, np.maximum(z, NEAR / s))
+        return Point(at, own, s, np.maximum(z, NEAR / s))
 
     def violations(self, x: Floats) -> tuple[Floats, Floats]:
         """h and g at scaled columns."""
@@ -108,58 +97,86 @@ class Area:
         high = (true - block.upper)[self.high] / self.sizes[self.high]
         return np.concatenate([h / self.h_size, pins]), np.concatenate([low, high, c / self.c_size])
 
-    def gradient(self, point: AreaPoint, mu: Floats) -> Floats:
-        """The gradient of the Lagrangian by the scaled columns; mu belongs to the block's own rows."""
-        of_h, of_g = self._jacobians(point.x)
-        return np.asarray(self._slope(point.x) + of_h.T @ point.nu + of_g.T @ point.z + self.C.T @ mu)
+    def worst(self, x: Floats) -> tuple[float, str]:
+        """How far the limit is off that is violated most, over its size, and which it is."""
+        h, g = self.violations(x)
+        bounds = np.concatenate([self.low, self.high])
+        f, (equations, inequalities) = self.block.functions, self.block.names
+        names = [*(equations or _counted("equation", range(f.equations))), *_counted("fixed column", self.pinned),
+                 *_counted("the bound of column", bounds),
+                 *(inequalities or _counted("inequality", range(f.inequalities)))]  # fmt: skip
+        far, name = max(zip(np.concatenate([np.abs(h), g]).tolist(), names, strict=True), default=(0.0, "nothing"))
+        return far, f"{name} of {self.block.label}"
 
-    def linearised(self, point: AreaPoint, mu: Floats, gamma: float, delta: float) -> AreaTerms:
-        """Factors the system; solves towards the optimum, towards the centre of height gamma, and with C'."""
+    def gradient(self, point: Point, mu: Floats) -> Floats:
+        """The gradient of the Lagrangian by the scaled columns."""
+        return self._gradient(point, mu, *self._jacobians(point.x))
+
+    def residuals(self, point: Point, mu: Floats) -> Residuals:
+        """What is off at a point."""
+        h, g = self.violations(point.x)
+        return Residuals(self.gradient(point, mu), -h, -g - point.s)
+
+    def linearised(self, point: Point, mu: Floats, delta: float) -> AreaTerms:
+        """Factors the system, with ``delta`` added to its curvature."""
         of_h, of_g = self._jacobians(point.x)
         h, g = self.violations(point.x)
-        H = self._hessian(point)
-        ratio = point.s / point.z
-        eye = sp.eye_array(self.n)
-        top = sp.hstack([H + delta * eye, of_h.T, of_g.T])
+        H, ratio = self._hessian(point), point.s / point.z
+        top = sp.hstack([H + delta * sp.eye_array(self.n), of_h.T, of_g.T])
         equal = sp.hstack([of_h, -_EPS * sp.eye_array(self.m), sp.csr_array((self.m, len(ratio)))])
         above = sp.hstack([of_g, sp.csr_array((len(ratio), self.m)), -sp.diags_array(ratio)])
         K = sp.csc_matrix(sp.vstack([top, equal, above]))
-        slope = self._slope(point.x) + of_h.T @ point.nu + of_g.T @ point.z + self.C.T @ mu
-        affine = np.concatenate([-slope, -h, -g])
-        central = np.concatenate([np.zeros(self.n + self.m), -gamma / point.z])
-        right = np.column_stack([affine, central, self._right])
         lu = splu(K, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=1e-2, options={"SymmetricMode": True})
-        answers = lu.solve(right)
-        answers += lu.solve(right - K @ answers)
-        return AreaTerms(H, of_g, g, gamma, answers, self.C @ answers[: self.n, 2:])
 
-    def reports(self, point: AreaPoint, terms: AreaTerms) -> Floats:
-        """C x + C K^-1 of both right sides, shape (k, 2)."""
-        out = np.asarray(self.C @ terms.answers[: self.n, :2])
-        out[:, 0] += self.C @ point.x
-        return out
+        def solve(right: Floats) -> Floats:
+            answer = lu.solve(right)
+            return np.asarray(answer + lu.solve(right - K @ answer))
 
-    def directions(self, point: AreaPoint, terms: AreaTerms, du: Floats) -> tuple[AreaPoint, AreaPoint]:
-        """Both directions once the changes du of the block's rows are known, shape (k, 2)."""
-        d = terms.answers[:, :2] - terms.answers[:, 2:] @ du
-        return self._direction(point, terms, d[:, 0], True), self._direction(point, terms, d[:, 1], False)
+        rest = Residuals(self._gradient(point, mu, of_h, of_g), -h, -g - point.s)
+        return AreaTerms(rest, H, of_g, delta, ratio, solve, solve(self._right))
 
-    def curved(self, terms: AreaTerms, point: AreaPoint, by: AreaPoint, delta: float) -> bool:
+    def report(self, x: Floats, total: Floats) -> None:
+        """Adds C x."""
+        total[self.block.rows] += self.C @ x
+
+    def schur(self, terms: AreaTerms, total: Floats) -> None:
+        """Adds C K^-1 C'."""
+        total[np.ix_(self.block.rows, self.block.rows)] += self.C @ terms.answers[: self.n]
+
+    def target(self, point: Point, terms: AreaTerms, gamma: float, by: Point | None) -> Floats:
+        """The t of ds + s/z dz = t."""
+        product = 0.0 if by is None else by.s * by.z
+        return np.asarray((gamma - product) / point.z - point.s)
+
+    def towards(self, terms: AreaTerms, share: float, target: Floats) -> Floats:
+        """K^-1 of the right side, shape (n + m + limits,)."""
+        rest = terms.rest
+        return terms.solve(np.concatenate([-share * rest.slope, share * rest.side, share * rest.gap - target]))
+
+    def direction(self, terms: AreaTerms, share: float, target: Floats, free: Floats, du: Floats) -> Point:
+        """The step."""
+        d = free - terms.answers @ du[self.block.rows]
+        dx, dnu, dz = np.split(d, [self.n, self.n + self.m])
+        return Point(dx, dnu, share * terms.rest.gap - terms.limits @ dx, dz)
+
+    def reach(self, point: Point, by: Point) -> tuple[float, float]:
+        """The largest primal and dual steps that keep slacks and multipliers positive."""
+        return reach(point.s, by.s), reach(point.z, by.z)
+
+    def product(self, point: Point) -> float:
+        """s'z."""
+        return float(point.s @ point.z)
+
+    def curved(self, terms: AreaTerms, point: Point, by: Point) -> bool:
         """Whether the system curves upwards along a direction."""
         along = terms.limits @ by.x
         square = float(by.x @ by.x)
-        bend = float(by.x @ (terms.hessian @ by.x)) + delta * square + float(along @ (point.z / point.s * along))
+        bend = float(by.x @ (terms.hessian @ by.x)) + terms.delta * square + float(along @ (along / terms.ratio))
         return bend >= _CURVED * square
 
-    def _direction(self, point: AreaPoint, terms: AreaTerms, d: Floats, affine: bool) -> AreaPoint:
-        dx, dnu, dz = d[: self.n], d[self.n : self.n + self.m], d[self.n + self.m :]
-        ds = -(terms.limits @ dx)
-        if affine:
-            ds = ds - terms.value - point.s
-        return AreaPoint(dx, dnu, ds, dz)
-
-    def _slope(self, x: Floats) -> Floats:
-        return np.asarray(self.block.functions.gradient(x * self.sizes) * self.sizes / self.cost)
+    def _gradient(self, point: Point, mu: Floats, of_h: sp.csr_array, of_g: sp.csr_array) -> Floats:
+        slope = self.block.functions.gradient(point.x * self.sizes) * self.sizes / self.cost
+        return np.asarray(slope + of_h.T @ point.nu + of_g.T @ point.z + self.C.T @ mu[self.block.rows])
 
     def _jacobians(self, x: Floats) -> tuple[sp.csr_array, sp.csr_array]:
         of_h, of_c = self.block.functions.jacobians(x * self.sizes)
@@ -168,16 +185,20 @@ class Area:
         above = of_c.multiply(across).multiply(1.0 / self.c_size[:, None])
         return sp.csr_array(sp.vstack([equal, self._pin])), sp.csr_array(sp.vstack([self._bounds, above]))
 
-    def _hessian(self, point: AreaPoint) -> sp.csr_array:
+    def _hessian(self, point: Point) -> sp.csr_array:
         f, cost = self.block.functions, self.cost
         nu = cost * point.nu[: f.equations] / self.h_size
         zeta = cost * point.z[len(self.low) + len(self.high) :] / self.c_size
         H = f.hessian(point.x * self.sizes, nu, zeta)
         return sp.csr_array(H.multiply(self.sizes[None, :] / cost).multiply(self.sizes[:, None]))
 
-    def outward(self, point: AreaPoint) -> tuple[Floats, Floats, Floats]:
+    def outward(self, point: Point) -> tuple[Floats, Floats, Floats]:
         """Columns and multipliers of h and c in the given units."""
         f: Any = self.block.functions
         nu = self.cost * point.nu[: f.equations] / self.h_size
         zeta = self.cost * point.z[len(self.low) + len(self.high) :] / self.c_size
         return point.x * self.sizes, nu, zeta
+
+
+def _counted(kind: str, places: Iterable[int]) -> list[str]:
+    return [f"{kind} {k}" for k in places]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,9 @@ from gridmodel.ir.cones import Cones
 from gridmodel.ir.stack import Stack
 from gridmodel_solvers.interior.cones import ConeSet
 from gridmodel_solvers.interior.kkt import Factored, Kkt
+from gridmodel_solvers.interior.part import AbstractPart, Point, Residuals
 
-__all__ = ["Condensed", "Point", "Terms"]
+__all__ = ["Condensed", "Terms"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -23,44 +25,16 @@ _NUMBERS_AT_ONCE = 8_000_000
 
 
 @dataclass(frozen=True)
-class Point:
-    """Columns, multipliers of the equations, and slacks s with multipliers z of bounds and cones.
-
-    x: (N, n). nu: (N, m). s, z: (N, 2 n + g), rows: lower bounds, upper bounds, cone rows; one and zero where a bound
-    is infinite. As a direction: changes of all these.
-    """
-
-    x: Floats
-    nu: Floats
-    s: Floats
-    z: Floats
-
-    def moved(self, primal: float, dual: float, by: Point) -> Point:
-        """The point after a step."""
-        return Point(
-            self.x + primal * by.x, self.nu + dual * by.nu, self.s + primal * by.s, self.z + dual * by.z
-        )  # fmt: skip
-
-    def plus(self, factor: float, other: Point) -> Point:
-        """self + factor other."""
-        return self.moved(factor, factor, other)
-
-
-@dataclass(frozen=True)
 class Terms:
-    """What a stack knows of its KKT system in a round: its factor, and its residuals at the point.
-
-    slope: gradients, (N, n). side: b - A x. gap: rows - s. ratio: z / s of bounds.
-    """
+    """What a stack knows of its KKT system in a round; ratio: z / s of bounds."""
 
     factor: Factored
-    slope: Floats
-    side: Floats
-    gap: Floats
+    rest: Residuals
     ratio: Floats
 
 
-class Condensed:
+@final
+class Condensed(AbstractPart[Terms]):
     """minimise 1/2 x'P x + q'x,  A x = b,  bounds,  G x + h in K, for all blocks of a stack.
 
     Newton's step for the central path, with W^2 z = s the Nesterov-Todd scaling of the cones, V = z/s of the bounds:
@@ -122,6 +96,11 @@ class Condensed:
         pull = stack.q + stack.P.dot(point.x) + stack.A.tdot(point.nu) + stack.C.tdot(mu[stack.rows])
         return np.asarray(pull - z[:, :n] + z[:, n : 2 * n] - stack.G.tdot(z[:, 2 * n :]))
 
+    def residuals(self, point: Point, mu: Floats) -> Residuals:
+        """What is off at a point."""
+        gap = np.where(self.active, self.rows(point.x) - point.s, 0.0)
+        return Residuals(self.gradient(point, mu), self.stack.b - self.stack.A.dot(point.x), gap)
+
     def linearised(self, point: Point, mu: Floats) -> Terms:
         """Factors the system at a point."""
         stack, n = self.stack, self.n
@@ -129,8 +108,11 @@ class Condensed:
         ratio = np.divide(point.z[:, bounds], point.s[:, bounds], where=self.active[:, bounds],
                           out=np.zeros((stack.size, 2 * n)))  # fmt: skip
         factor = self._kkt.factored(ratio[:, :n] + ratio[:, n:], point.s[:, 2 * n :], point.z[:, 2 * n :])
-        gap = np.where(self.active, self.rows(point.x) - point.s, 0.0)
-        return Terms(factor, self.gradient(point, mu), stack.b - stack.A.dot(point.x), gap, ratio)
+        return Terms(factor, self.residuals(point, mu), ratio)
+
+    def report(self, x: Floats, total: Floats) -> None:
+        """Adds C x of all blocks."""
+        np.add.at(total, self.stack.rows, self.stack.C.dot(x))
 
     def schur(self, terms: Terms, total: Floats) -> None:
         """Adds C_i K_i^-1 C_i' of all blocks to ``total``."""
@@ -154,7 +136,7 @@ class Condensed:
             else:
                 np.add.at(total, (at[:, :, None], columns[:, None, :]), part)
 
-    def target(self, point: Point, terms: Terms, gamma: float, by: Point | None = None) -> Floats:
+    def target(self, point: Point, terms: Terms, gamma: float, by: Point | None) -> Floats:
         """What a step's complementarity aims at, shape (N, 2 n + g).
 
         t of dz + z/s ds = t for bounds, of ds + W^2 dz = t for cone rows, so that s z = gamma to first order, or to
@@ -170,10 +152,10 @@ class Condensed:
 
     def towards(self, terms: Terms, share: float, target: Floats) -> Floats:
         """K^-1 of the right side of a step that mends a share of all residuals, shape (N, size)."""
-        n, cut = self.n, 2 * self.n
-        pull = target[:, :cut] - share * terms.ratio * terms.gap[:, :cut]
-        slope = pull[:, :n] - pull[:, n:] - share * terms.slope
-        right = np.concatenate([slope, share * terms.side, share * terms.gap[:, cut:] - target[:, cut:]], axis=1)
+        n, cut, rest = self.n, 2 * self.n, terms.rest
+        pull = target[:, :cut] - share * terms.ratio * rest.gap[:, :cut]
+        slope = pull[:, :n] - pull[:, n:] - share * rest.slope
+        right = np.concatenate([slope, share * rest.side, share * rest.gap[:, cut:] - target[:, cut:]], axis=1)
         return terms.factor.solve(right[:, :, None])[:, :, 0]
 
     def direction(self, terms: Terms, share: float, target: Floats, free: Floats, du: Floats) -> Point:
@@ -183,10 +165,14 @@ class Condensed:
         right[:, :n, 0] = stack.C.tdot(du[stack.rows])
         d = free - terms.factor.solve(right)[:, :, 0]
         dx = d[:, :n]
-        ds = np.concatenate([dx, -dx, stack.G.dot(dx)], axis=1) + share * terms.gap
+        ds = np.concatenate([dx, -dx, stack.G.dot(dx)], axis=1) + share * terms.rest.gap
         ds = np.where(self.active, ds, 0.0)
         bounds = target[:, :cut] - terms.ratio * ds[:, :cut]
         return Point(dx, d[:, n : n + m], ds, np.concatenate([bounds, d[:, n + m :]], axis=1))
+
+    def reach(self, point: Point, by: Point) -> tuple[float, float]:
+        """The largest primal and dual steps that keep slacks and multipliers inside their cones."""
+        return self.cones.reach(point.s, by.s), self.cones.reach(point.z + ~self.active, by.z)
 
     def product(self, point: Point) -> float:
         """s'z of all blocks."""

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve, lstsq
 
-__all__ = ["Hub", "Schur", "Side", "Tally"]
+from gridmodel_solvers.interior.part import reach
+
+__all__ = ["Hub", "Schur", "Side"]
 
 Floats = NDArray[np.float64]
 
@@ -32,39 +34,22 @@ class Side:
         """The side after a step."""
         return Side(self.y + primal * by.y, self.s + primal * by.s, self.z + dual * by.z)
 
-    def plus(self, factor: float, other: Side) -> Side:
-        """self + factor other."""
-        return self.moved(factor, factor, other)
-
-
-@dataclass(frozen=True)
-class Tally:
-    """The coordinator's part of a round's steps towards the optimum and towards the centre, in this order.
-
-    weight: (rows,). pulls: (rows, 2). targets: of the complementarity of ends.
-    """
-
-    weight: Floats
-    pulls: Floats
-    targets: tuple[Floats, Floats]
-
 
 class Hub:
     """Rows lower <= sum_i C_i x_i <= upper, with multipliers mu: Lagrangian f + mu'(C x - y)."""
 
-    def __init__(self, lower: Floats, upper: Floats, scale: Floats) -> None:
-        self.lower, self.upper = lower, upper
-        self.scale = scale
+    def __init__(self, lower: Floats, upper: Floats) -> None:
+        self.lower, self.upper, self.size = lower, upper, len(lower)
         self.equal = lower == upper
         self.ends = np.array([np.isfinite(lower) & ~self.equal, np.isfinite(upper) & ~self.equal])
         self.degree = int(self.ends.sum())
         self._low, self._high = (np.where(end, side, 0.0) for end, side in zip(self.ends, (lower, upper), strict=True))
 
     def start(self, value: Floats, barrier: float) -> Side:
-        """Slacks of at least a tenth of the row's size, multipliers on the central path."""
+        """Slacks of one, the size of rows, or half their width; multipliers on the central path."""
         low, high = self.ends
         width = np.where(low & high, self._high - self._low, np.inf)
-        margin = np.minimum(0.5 * width, self.scale)
+        margin = np.minimum(0.5 * width, 1.0)
         y = np.where(low, np.maximum(value, self._low + margin), value)
         y = np.where(high, np.minimum(y, self._high - margin), y)
         y = np.where(self.equal, self.lower, y)
@@ -79,7 +64,7 @@ class Hub:
         """The curvature of the ends' barrier: y enters the rows as -y + (dmu + pull) / weight."""
         return np.asarray(np.where(self.ends, side.z / side.s, 0.0).sum(axis=0) + 1e-12)
 
-    def target(self, side: Side, gamma: float, by: Side | None = None) -> Floats:
+    def target(self, side: Side, gamma: float, by: Side | None) -> Floats:
         """The t of dz + z/s ds = t with which s z = gamma, to second order where the step is about ``by``."""
         product = 0.0 if by is None else by.s * by.z
         return np.where(self.ends, (gamma - product) / side.s - side.z, 0.0)
@@ -89,9 +74,9 @@ class Hub:
         free = target - share * np.where(self.ends, side.z / side.s, 0.0) * self._gap(side)
         return np.asarray(np.where(self.equal, 0.0, share * self.residual(side, mu) + free[0] - free[1]))
 
-    def factored(self, schur: Floats, weight: Floats) -> Schur:
+    def factored(self, schur: Floats, side: Side) -> Schur:
         """The matrix of all rows, sum S_i + 1/weight."""
-        return Schur(schur, np.where(self.equal, 0.0, 1.0 / weight))
+        return Schur(schur, np.where(self.equal, 0.0, 1.0 / self.weight(side)))
 
     def direction(self, side: Side, share: float, target: Floats, pull: Floats, du: Floats) -> Side:
         """Changes of the sides once du is known."""
@@ -102,39 +87,13 @@ class Hub:
     def _gap(self, side: Side) -> Floats:
         return np.where(self.ends, np.array([side.y - self._low, self._high - side.y]) - side.s, 0.0)
 
-    # Two steps at once ---------------------------------------------------------------------------------------------
-
-    def tally(self, side: Side, mu: Floats, gamma: float) -> Tally:
-        """What ``solve`` and ``directions`` need for the steps towards the optimum and towards the centre."""
-        affine = self.target(side, 0.0)
-        central = self.target(side, gamma) - affine
-        pulls = np.stack([self.pull(side, mu, 1.0, affine), self.pull(side, mu, 0.0, central)], axis=1)
-        return Tally(self.weight(side), pulls, (affine, central))
-
-    def solve(self, schur: Floats, right: Floats, tally: Tally) -> Floats:
-        """du of (sum S_i + 1/weight) du = sum r_i - pull / weight, shape (rows, 2)."""
-        return self.factored(schur, tally.weight).solve(right, tally.pulls)
-
-    def directions(self, side: Side, tally: Tally, du: Floats) -> tuple[Side, Side]:
-        """Changes of the sides once du is known."""
-        one, two = (
-            self.direction(side, share, target, tally.pulls[:, c], du[:, c])
-            for c, (share, target) in enumerate(zip((1.0, 0.0), tally.targets, strict=True))
-        )
-        return one, two
-
     def reach(self, side: Side, by: Side) -> tuple[float, float]:
         """The largest primal and dual steps that keep slacks and multipliers positive."""
-        return _reach(side.s, by.s, self.ends), _reach(side.z, by.z, self.ends)
+        return reach(side.s, by.s, self.ends), reach(side.z, by.z, self.ends)
 
     def product(self, side: Side) -> float:
         """s'z of all ends."""
         return float(np.sum(np.where(self.ends, side.s * side.z, 0.0)))
-
-
-def _reach(s: Floats, ds: Floats, there: NDArray[np.bool_]) -> float:
-    most = float((np.divide(-ds, s, out=np.zeros_like(s), where=there)).max(initial=0.0))
-    return 1.0 / most if most > 0 else np.inf
 
 
 class Schur:
@@ -150,9 +109,8 @@ class Schur:
             self._factor = cho_factor(self._scaled + _FLOOR * np.eye(len(self._size)), check_finite=False)
 
     def solve(self, right: Floats, pull: Floats) -> Floats:
-        """du of (sum S_i + 1/weight) du = right - pull / weight, shapes (rows,) or (rows, columns)."""
-        sought = (right.T - self._diagonal * pull.T) / self._size
-        return np.asarray((self._inverse(sought.T).T / self._size).T)
+        """du of (sum S_i + 1/weight) du = right - pull / weight, shape (rows,)."""
+        return self._inverse((right - self._diagonal * pull) / self._size) / self._size
 
     def _inverse(self, sought: Floats) -> Floats:
         if self._factor is None:

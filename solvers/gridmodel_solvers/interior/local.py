@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gridmodel.ir.separable import Couplings
 from gridmodel.ir.smooth import AbstractSmooth, SmoothBlock, SmoothProblem
 from gridmodel.runtime.interface import Iterate
-from gridmodel_solvers.interior.smooth import Smooth, SmoothState
+from gridmodel_solvers.interior.smooth import Smooth
 
 __all__ = ["LocalAnswer", "solve_local"]
 
@@ -32,7 +32,6 @@ class LocalAnswer:
     zeta: Floats
     error: float
     rounds: int
-    state: SmoothState
 
 
 @final
@@ -97,14 +96,14 @@ def solve_local(
     empty = np.empty(0)
     engine = Smooth(SmoothProblem((free,), Couplings(empty, empty, ())), None, _DELTA, 1.0)
     state = engine.start(None if warm is None else _iterate(warm))
-    best, rounds = (engine.error(state), state), 0
-    while best[0] > tolerance and rounds < max_rounds and engine.stuck(state) is None:
-        state, rounds = engine.step(state), rounds + 1
-        error = engine.error(state)
-        if error < best[0]:
-            best = error, state
-    found = engine.observe(best[1])
-    return LocalAnswer(found.x[0][0], found.nu[0][0], found.zeta[0][0], best[0], rounds, best[1])
+    least, best, rounds = state.engine.error(state.at), state, 0
+    while least > tolerance and rounds < max_rounds and state.engine.stuck(state) is None:
+        state, rounds = state.engine.step(state), rounds + 1
+        error = state.engine.error(state.at)
+        if error < least:
+            least, best = error, state
+    found = best.engine.observe(best)
+    return LocalAnswer(found.x[0][0], found.nu[0][0], found.zeta[0][0], least, rounds)
 
 
 _DELTA = 1e-4

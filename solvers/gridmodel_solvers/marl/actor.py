@@ -11,9 +11,10 @@ from torch import Tensor
 from gridmodel.runtime.perceptron import activations, backward, blocks, columns, views
 from gridmodel.runtime.policies import Policies
 from gridmodel_solvers.gradmap.adam import Moments
+from gridmodel_solvers.gradmap.updates import spans
 from gridmodel_solvers.marl.estimates import clipped
 
-__all__ = ["Exploring", "Surrogate", "log_density", "spans"]
+__all__ = ["Exploring", "Surrogate", "log_density"]
 
 
 class Exploring:
@@ -68,7 +69,7 @@ class Surrogate:
         """Updates numbers in place and gives how often; seen, said, noise: (T, N, B, ...), advantage: (T, N, B)."""
         count, days, acts = said.shape[1:]
         parts = spans(days, self.parts)
-        for block in blocks(count, said.shape[0] * (parts[0].stop - parts[0].start), said.device):
+        for block in blocks(count, said.shape[0] * parts[0].stop, said.device):
             own, gradient = moments.weights[block], torch.empty_like(moments.weights[block])
             log_spread = own[:, -acts:, None]
             known = []
@@ -93,9 +94,3 @@ class Surrogate:
         slope.mul_(-1.0 / slope.shape[-1])
         backward(layers, through, slope * z * (-log_spread).exp(), views(gradient, sizes))
         gradient[:, -said.shape[1] :] = (slope * (z.square() - 1.0)).sum(dim=2) - self.entropy
-
-
-def spans(days: int, parts: int) -> list[slice]:
-    """Days in parts of one size, but the last."""
-    size = -(-days // min(parts, days))
-    return [slice(first, min(first + size, days)) for first in range(0, days, size)]

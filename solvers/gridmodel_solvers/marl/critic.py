@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gridmodel.runtime.perceptron import Layer, activations, backward, blocks, columns, parameters, views
 from gridmodel_solvers.gradmap.adam import Moments
-from gridmodel_solvers.marl.actor import spans
+from gridmodel_solvers.gradmap.updates import spans
 
 __all__ = ["Critic", "Level"]
 
@@ -69,7 +69,7 @@ class Critic:
     def values(self, weights: Tensor, sizes: Sequence[int], seen: Tensor, common: Tensor, level: Level) -> Tensor:
         """Shape (T, N, B), in the rewards' unit, from seen, (T, N, B, F), and common, (T, B, G)."""
         steps, count, days, _ = seen.shape
-        found = torch.empty((steps, count, days)).to(seen)
+        found = seen.new_empty((steps, count, days))
         for block in blocks(count, steps * days, seen.device):
             out = _through(views(weights[block], sizes), _inputs(seen, common, block))[-1]
             found[:, block] = out.view(-1, steps, days).transpose(0, 1)
@@ -84,7 +84,7 @@ class Critic:
         count, days = returns.shape[1:]
         goals = ((returns - level.center) / level.size)[..., None]
         parts = spans(days, self.parts)
-        for block in blocks(count, returns.shape[0] * (parts[0].stop - parts[0].start), seen.device):
+        for block in blocks(count, returns.shape[0] * parts[0].stop, seen.device):
             layers, gradient = views(moments.weights[block], sizes), torch.empty_like(moments.weights[block])
             out = views(gradient, sizes)
             known = [(_inputs(seen, common, block, span), columns(goals, block, span)) for span in parts]

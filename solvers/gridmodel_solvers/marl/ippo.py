@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import torch
 from torch import Tensor
 
 from gridmodel.runtime.environment import Environment, Outcome
@@ -27,7 +26,7 @@ class IPPO(AbstractPPO):
 
     def common(self, env: Environment, found: Outcome) -> Tensor:
         """Nothing."""
-        return torch.zeros((env.graph.steps, len(found.cost), 0)).to(found.cost)
+        return found.cost.new_zeros((env.graph.steps, len(found.cost), 0))
 
     def common_width(self, env: Environment) -> int:
         """0."""

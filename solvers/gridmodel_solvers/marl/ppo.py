@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import abc
 import math
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from gridmodel.errors import ModelError
-from gridmodel.ir.scenarios import Scenarios
-from gridmodel.runtime.environment import Environment, Outcome
-from gridmodel.runtime.perceptron import views
+from gridmodel.runtime.environment import Batch, Environment, Outcome
 from gridmodel.runtime.policies import Policies
-from gridmodel.runtime.training import AbstractTrainer, Round
 from gridmodel_solvers.gradmap.adam import Moments
-from gridmodel_solvers.gradmap.calls import stakes
-from gridmodel_solvers.gradmap.limits import Tightened, seen
+from gridmodel_solvers.gradmap.limits import Tightened
+from gridmodel_solvers.gradmap.rounds import AbstractRounds
 from gridmodel_solvers.gradmap.schedule import falling
 from gridmodel_solvers.marl.actor import Exploring, Surrogate
 from gridmodel_solvers.marl.critic import Critic, Level
@@ -27,12 +24,11 @@ from gridmodel_solvers.marl.estimates import advantages
 
 __all__ = ["AbstractPPO"]
 
-_MANY = 0.2  # share of steps without a load flow
 _LEAST = 0.02  # of spreads: below, ratios of densities are all noise
 
 
 @dataclass(frozen=True)
-class AbstractPPO(AbstractTrainer):
+class AbstractPPO(AbstractRounds):
     """Proximal policy optimisation of every agent, from rewards alone: no gradient of devices or load flow is used.
 
     r_itb = -cost_itb - weight sum_n v_tbn,  weight = penalty * what a day costs without policies
@@ -51,8 +47,7 @@ class AbstractPPO(AbstractTrainer):
         ModelError: an option out of its range.
     """
 
-    hidden: tuple[int, ...] = (32, 32)
-    days: int = 16
+    unsolved: ClassVar[str] = "such steps count as the worst of the others"
     margin: float = 3e-3
     penalty: float = 1.0
     rate: float = 5e-3
@@ -65,11 +60,7 @@ class AbstractPPO(AbstractTrainer):
     parts: int = 2
 
     def __post_init__(self) -> None:
-        positive = {"days": self.days, "penalty": self.penalty, "rate": self.rate, "clip": self.clip,
-                    "spread": self.spread, "epochs": self.epochs, "parts": self.parts}  # fmt: skip
-        for name, value in positive.items():
-            if not value > 0:
-                raise ModelError(f"{self.name}: {name}={value}; expected a number above 0.")
+        self.require_positive("days", "penalty", "rate", "clip", "spread", "epochs", "parts")
         if not self.hidden or any(size < 1 for size in self.hidden) or self.margin < 0 or self.entropy < 0:
             raise ModelError(
                 f"{self.name}: hidden={self.hidden}, margin={self.margin}, entropy={self.entropy}; expected sizes, pu, "
@@ -86,110 +77,72 @@ class AbstractPPO(AbstractTrainer):
     def common_width(self, env: Environment) -> int:
         """G."""
 
-    def init(self, env: Environment, seed: int) -> dict[str, Any]:
-        """First policies and value networks, and zero moments."""
-        generator = torch.Generator().manual_seed(seed)
-        drawn = Policies.drawn(env, self.hidden, generator)
+    def first(self, env: Environment, weights: Sequence[Tensor], generator: torch.Generator) -> dict[str, Any]:
+        """First value networks, and zero moments."""
         actors, critics, levels = [], [], []
-        for k, (kind, layers) in enumerate(zip(env.graph.kinds, drawn.layers, strict=True)):
-            acts = len(kind.actions)
-            log_spread = torch.full((kind.size, acts), math.log(self.spread)).to(env.device, env.dtype)
-            actors.append(_fresh(torch.cat([*(x.flatten(1) for pair in layers for x in pair), log_spread], dim=1)))
-            count = kind.size if acts else 0
-            critics.append(_fresh(self._critic.drawn(count, self._valued(env, k), generator, log_spread)))
-            zero = torch.zeros(count).to(log_spread)
-            levels.append(Level(zero, zero.clone(), 0.0).tree())
-        return {"actors": actors, "critics": critics, "levels": levels, "unit": None, "calls": 0, "failed": 0,
-                "random": generator.get_state()}  # fmt: skip
+        for k, kind in enumerate(env.graph.kinds):
+            log_spread = weights[k].new_full((kind.size, len(kind.actions)), math.log(self.spread))
+            count = kind.size if kind.actions else 0
+            valued = self._critic.drawn(count, self._valued(env, k), generator, log_spread)
+            actors.append(Moments.fresh(torch.cat([weights[k], log_spread], dim=1)).tree(0))
+            critics.append(Moments.fresh(valued).tree(0))
+            levels.append(Level(log_spread.new_zeros(count), log_spread.new_zeros(count), 0.0).tree())
+        return {"actors": actors, "critics": critics, "levels": levels}
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
-    def step(
-        self, state: dict[str, Any], env: Environment, days: Scenarios, progress: float
-    ) -> tuple[dict[str, Any], Round]:
-        """One call of the environment on new days with exploring policies, and what both networks make of it."""
-        generator = torch.Generator()
-        generator.set_state(state["random"].cpu())
-        chosen = torch.randperm(len(days), generator=generator)[: self.days]
-        batch, policies = env.batch(days, chosen.numpy()), self.policies(state, env)
-        unit = stakes(env, policies, batch) if state["unit"] is None else state["unit"]
-        exploring = self._exploring(state, env, policies, batch.days, generator)
-        found = env.rollout(exploring, batch)
-        shared, common = self._violation(env, found) * (self.penalty * unit), self.common(env, found)
+    def learn(
+        self, state: dict[str, Any], env: Environment, batch: Batch, generator: torch.Generator, progress: float
+    ) -> tuple[dict[str, Any], Outcome]:
+        """Explores, and what both networks make of it."""
+        exploring = self._exploring(state, env, batch.days, generator)
+        found, rate = env.rollout(exploring, batch), falling(self.rate, 0.1, progress)
+        shared, common = self._violation(env, found) * (self.penalty * state["unit"]), self.common(env, found)
         new: dict[str, Any] = {"actors": [], "critics": [], "levels": []}
         for k, course in enumerate(found.courses):
             actor, critic = Moments.of(state["actors"][k]), Moments.of(state["critics"][k])
-            level = Level(**state["levels"][k])
-            made, fitted = 0, 0
+            level, made, fitted = Level(**state["levels"][k]), 0, 0
             if env.graph.kinds[k].actions:
                 reward = -course.cost.transpose(1, 2) - shared[:, None]
-                sizes, rate = self._valued(env, k), falling(self.rate, 0.1, progress)
+                sizes, noise = self._valued(env, k), exploring.noise[k]
                 value = self._critic.values(critic.weights, sizes, course.seen, common, level)
                 better = advantages(reward, value, self.discount, self.trace)
                 level = level.after(better + value)
                 fitted = self._critic(critic, sizes, course.seen, common, better + value, level, rate)
                 update = Surrogate(self.clip, self.entropy, self.epochs, self.parts)
-                made = update(
-                    actor, self._acting(env, k), course.seen, exploring.said[k], exploring.noise[k], _even(better), rate
-                )
-                actor.weights[:, -exploring.noise[k].shape[-1] :].clamp_(min=math.log(_LEAST))
+                made = update(actor, self.sizes(env, k), course.seen, exploring.said[k], noise, _even(better), rate)
+                actor.weights[:, -noise.shape[-1] :].clamp_(min=math.log(_LEAST))
             new["actors"].append(actor.tree(made))
             new["critics"].append(critic.tree(fitted))
             new["levels"].append(level.tree())
-        was, calls = seen(env, found), state["calls"] + 1
-        self._warn(was.failed)
-        failed = state["failed"] + (0 if found.solved is None else int((~found.solved).sum()))
-        new |= {"unit": unit, "calls": calls, "failed": failed, "random": generator.get_state()}
-        return new, Round(float(found.cost.mean()), was.share, was.worst, calls)
+        return new, found
 
     def policies(self, state: dict[str, Any], env: Environment) -> Policies:
         """The mean actions, without exploring."""
-        return Policies(
-            tuple(
-                tuple(views(kept["weights"], self._acting(env, k))) if env.graph.kinds[k].actions else ()
-                for k, kept in enumerate(state["actors"])
-            )
-        )
+        return self.viewed(env, state["actors"])
 
     @property
     def _critic(self) -> Critic:
         return Critic(self.epochs, self.parts)
 
-    def _acting(self, env: Environment, k: int) -> tuple[int, ...]:
-        return (env.width(k), *self.hidden, len(env.graph.kinds[k].actions))
-
     def _valued(self, env: Environment, k: int) -> tuple[int, ...]:
         return (env.width(k) + self.common_width(env), *self.hidden, 1)
 
-    def _exploring(
-        self, state: dict[str, Any], env: Environment, policies: Policies, days: int, generator: torch.Generator
-    ) -> Exploring:
+    def _exploring(self, state: dict[str, Any], env: Environment, days: int, generator: torch.Generator) -> Exploring:
         spreads, noises = [], []
         for kind, kept in zip(env.graph.kinds, state["actors"], strict=True):
             acts = len(kind.actions)
             spreads.append(kept["weights"][:, None, kept["weights"].shape[1] - acts :].exp())
             drawn = torch.randn((env.graph.steps, kind.size, days, acts), generator=generator)
             noises.append(drawn.to(env.device, env.dtype))
-        return Exploring(policies, spreads, noises)
+        return Exploring(self.policies(state, env), spreads, noises)
 
     def _violation(self, env: Environment, found: Outcome) -> Tensor:
         """Sum over nodes of how far the tightened limits are left, pu, shape (T, B)."""
         if found.u is None or found.solved is None:
-            return torch.zeros((env.graph.steps, len(found.cost))).to(found.cost)
+            return found.cost.new_zeros((env.graph.steps, len(found.cost)))
         total = Tightened(1.0, self.margin, 1.0).excursions(env, found).sum(dim=2)
         # Were such steps free, policies would learn to ask for more than the network carries.
         return torch.where(found.solved, total, total.max())
-
-    def _warn(self, failed: float) -> None:
-        if failed > _MANY:
-            warnings.warn(
-                f"{self.name}: {failed:.0%} of this round's load flows have no solution; the policies ask for more "
-                "than the network carries, and such steps count as the worst of the others.",
-                stacklevel=3,
-            )
-
-
-def _fresh(weights: Tensor) -> dict[str, Any]:
-    return Moments(weights, torch.zeros_like(weights), torch.zeros_like(weights), 0).tree(0)
 
 
 def _even(advantage: Tensor) -> Tensor:

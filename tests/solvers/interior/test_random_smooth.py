@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import cvxpy as cp
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ from numpy.typing import NDArray
 
 import gridmodel as gm
 from gridmodel.ir.result import Result, Status
+from gridmodel.passes.smooth.lower import lower_smooth
 from gridmodel.verify.central import solve_central
+from gridmodel_solvers.interior.local import solve_local
 from tests.solvers.interior.smooth_models import Owner, Row, Term, Whole, random_whole
 from tests.strategies import EXAMPLES
 
@@ -44,6 +48,21 @@ def test_what_a_run_says_of_its_answer_is_true(seed: int) -> None:
 def test_these_models_stay_solved() -> None:
     ends = [solved(random_whole(seed))[0].status for seed in range(40, 47)]
     assert ends.count(Status.SOLVED) == len(ends)
+
+
+def test_a_block_alone_gets_a_second_start_too() -> None:
+    block = lower_smooth(random_whole(1154).declared()).problem.blocks[1]
+    found = solve_local(block, weight=1.0)
+    assert found.rounds > 40  # no progress from the first one
+    h, c = block.functions.residuals(found.x)
+    assert np.abs(h).max(initial=0.0) < 1e-7
+    assert max(c.max(initial=0.0), (block.lower - found.x).max(), (found.x - block.upper).max()) < 1e-7
+    of_h, of_c = block.functions.jacobians(found.x)
+    slope = (
+        block.functions.gradient(found.x) + block.C.T @ (block.C @ found.x) + of_h.T @ found.nu + of_c.T @ found.zeta
+    )
+    inside = (found.x > block.lower + 1e-4) & (found.x < block.upper - 1e-4)
+    assert np.abs(slope[inside]).max(initial=0.0) < 1e-5
 
 
 def test_one_basin_has_one_value() -> None:
@@ -98,17 +117,23 @@ def _one(equal: Row, start: Floats | None = None, coupled: float = 0.5) -> Whole
     return Whole(owners, A, np.array([coupled]), np.array([True]))
 
 
+# with what is off in the end: where a row pulls against an equation, either
 IMPOSSIBLE = {
-    "a product beyond its bounds": _one(Row((Term(1.0, "product", 0, 1),), 1.5)),
-    "a sine beyond one": _one(Row((Term(1.0, "sin", 0),), 1.5)),
-    "a negative square": _one(Row((Term(1.0, "square", 0), Term(1.0, "square", 1)), -0.5)),
-    "a row beyond all bounds": _one(Row((Term(1.0, "square", 0), Term(-1.0, "line", 1))), coupled=3.0),
+    "a product beyond its bounds": (_one(Row((Term(1.0, "product", 0, 1),), 1.5)), "a0"),
+    "a sine beyond one": (_one(Row((Term(1.0, "sin", 0),), 1.5)), "a0"),
+    "a negative square": (_one(Row((Term(1.0, "square", 0), Term(1.0, "square", 1)), -0.5)), "a0"),
+    "a row beyond all bounds": (
+        _one(Row((Term(1.0, "square", 0), Term(-1.0, "line", 1))), coupled=3.0),
+        "(row0|a0)",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", IMPOSSIBLE)
 def test_a_model_without_a_feasible_point_is_never_solved(name: str) -> None:
-    result, _ = solved(IMPOSSIBLE[name])
+    whole, culprit = IMPOSSIBLE[name]
+    result, _ = solved(whole)
+    assert re.search(f"at best .*{culprit} is off by [0-9.e+-]+ of its size", result.message)
     assert result.status is Status.STOPPED
     assert result.certificate is not None
     assert result.certificate.primal_residual > 1e-2
