@@ -23,8 +23,8 @@ from measure import report
 from training import judged, model_of
 
 import gridmodel as gm
-from gridmodel.learning.judge import require_days
 from gridmodel.learning.train import trainers
+from gridmodel.passes.training.graph import training_days
 from gridmodel.runtime.environment import Environment
 from gridmodel.runtime.policies import Policies
 from gridmodel.runtime.training import AbstractTrainer, Round
@@ -87,7 +87,7 @@ class Course:
 
     @classmethod
     def of(cls, model: gm.Model) -> Course:
-        held_out = require_days(model.scenarios, model.name)[1]
+        held_out = training_days(model)[1]
         return cls(model, held_out, float(judged(None, model).cost.mean()), float(gm.foresight(model, held_out).mean()))
 
     def saved(self, kept: Kept) -> float:

@@ -19,10 +19,10 @@ from measure import report
 
 import gridmodel as gm
 from gridmodel.learning.certify import policies_of
-from gridmodel.learning.judge import Judged, judge_days, require_days
+from gridmodel.learning.judge import Judged, judge_days
 from gridmodel.learning.policy import Policy
 from gridmodel.learning.train import trainers
-from gridmodel.passes.training.graph import training_graph
+from gridmodel.passes.training.graph import training_days, training_graph
 from models.grid_edge import build
 
 
@@ -40,7 +40,7 @@ def model_of(options: argparse.Namespace, **changes: Any) -> gm.Model:
 
 def judged(policy: Policy | None, model: gm.Model) -> Judged:
     """A policy on the held-out days of a model with the same agents, though perhaps another network."""
-    learn, held_out = require_days(model.scenarios, model.name)
+    learn, held_out = training_days(model)
     graph = training_graph(model, learn)
     if policy is None:
         return judge_days(graph, None, held_out)
@@ -67,7 +67,7 @@ def methods_table(options: argparse.Namespace, trained: dict[tuple[str, int], Po
     """Every method, and the rows beside."""
     model = model_of(options)
     idle = judged(None, model)
-    best = float(gm.foresight(model, require_days(model.scenarios, model.name)[1]).mean())
+    best = float(gm.foresight(model, training_days(model)[1]).mean())
     room = (float(idle.cost.mean()), best)
     rows = [row("without policies", [idle], room, [], 0)]
 

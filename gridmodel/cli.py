@@ -249,7 +249,19 @@ def _train(options: argparse.Namespace) -> int:
 
 def _evaluate(options: argparse.Namespace) -> int:
     _check_outputs(options.json, options.plot)
-    return _show_policy(options, evaluated(options, _chosen(options)), options.policy)
+    policies, found = evaluated(options, _chosen(options))
+    if len(policies) == 1:
+        return _show_policy(options, policies[0], options.policies[0])
+    from gridmodel.report.policy_text import policies_dict, policies_text
+
+    if options.json != "-":
+        print(policies_text(found, options.policies))
+    _write_json(options.json, policies_dict(policies, found, options.policies))
+    if options.plot:
+        from gridmodel.report.plot import plot
+
+        plot(dict(zip(options.policies, policies, strict=True)), options.plot)
+    return max(learned_status(policy) for policy in policies)
 
 
 def _show_policy(options: argparse.Namespace, policy: Policy, place: str) -> int:

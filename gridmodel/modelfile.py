@@ -140,7 +140,8 @@ def _place(error: BaseException, path: Path) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{Path(error.filename).name}:{error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if Path(frame.filename).resolve().parent == path.resolve().parent]
+    folder = path.resolve().parent
+    own = [one for one in frames if not one.filename.startswith("<") and Path(one.filename).resolve().parent == folder]
     return f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else path.name
 
 

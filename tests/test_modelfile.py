@@ -119,3 +119,13 @@ def test_an_error_in_a_file_beside_the_model_names_that_file(write: Write) -> No
 def test_what_is_not_there_is_named(name: str, message: str) -> None:
     with pytest.raises(UnknownNameError, match=message):
         load_model(name, {})
+
+
+def test_code_without_a_file_is_no_line_of_the_user(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the current folder is the file's, text that Python made up itself would seem to lie there."""
+    monkeypatch.chdir(tmp_path)
+    path = write("def build():\n    exec('def f():\\n    raise ValueError(1)\\nf()')\n")
+    with pytest.raises(ModelError, match=r"ValueError: 1 \(mine.py:2\)"):
+        load_model(path, {})

@@ -9,12 +9,25 @@ import cvxpy as cp
 import numpy as np
 from numpy.typing import NDArray
 
-from gridmodel.errors import DataError, ShapeError
+from gridmodel.errors import DataError, ModelError, ShapeError
 from gridmodel.language.horizon import Horizon
 
 __all__ = ["draw", "each", "pay_energy", "series", "wide"]
 
 Floats = NDArray[np.float64]
+
+
+def _horizon(day: Any) -> Horizon:
+    """The horizon itself.
+
+    Raises:
+        ModelError: something else, such as the agent.
+    """
+    if not isinstance(day, Horizon):
+        raise ModelError(
+            f"a device is declared on a horizon, got {type(day).__name__}; give agent.horizon(steps, hours)."
+        )
+    return day
 
 
 def each(day: Horizon, what: str, value: Any, least: float = 0.0, most: float = np.inf, open_: bool = False) -> Floats:
@@ -26,8 +39,11 @@ def each(day: Horizon, what: str, value: Any, least: float = 0.0, most: float = 
     Raises:
         ShapeError: neither a number nor one an agent. DataError: NaN, infinite, or out of [least, most].
     """
-    shape = day.shape[:-1]
-    array = np.asarray(value, dtype=np.float64)
+    shape = _horizon(day).shape[:-1]
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"{day.party.name}: {what} is {value!r}, expected a number, or one an agent.") from None
     if array.shape not in ((), shape):
         raise ShapeError(
             f"{day.party.name}: {what} has shape {array.shape}; give a number" + (f" or {shape[0]}." if shape else ".")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -25,6 +25,11 @@ class AbstractVerifiable(abc.ABC):
     @abc.abstractmethod
     def verified(self) -> Any:
         """The certificate, which the answer keeps."""
+
+    @classmethod
+    @abc.abstractmethod
+    def verified_together(cls, several: Sequence[Any]) -> Any:
+        """The certificates of several answers to one model side by side; each answer keeps its own."""
 
 
 class Status(Enum):

@@ -35,7 +35,7 @@ class Scenarios:
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "series", {name: np.asarray(values) for name, values in self.series.items()})
+        object.__setattr__(self, "series", {name: _real(name, values) for name, values in self.series.items()})
         arrays = {f"series {name!r}": values for name, values in self.series.items()}
         if self.loads is not None:
             arrays["loads"] = np.asarray(self.loads)
@@ -43,7 +43,9 @@ class Scenarios:
             raise ShapeError("Scenarios need at least one series, or loads: their shape says how many days there are.")
         spans = {}
         for what, values in arrays.items():
-            if values.ndim not in (2, 3) or not values.size:
+            if values.ndim in (2, 3) and not values.size:
+                raise ShapeError(f"{what}: shape {values.shape} holds no day, or no step; give at least one of each.")
+            if values.ndim not in (2, 3):
                 raise ShapeError(
                     f"{what}: shape {values.shape}, expected (days, steps), or (days, agents, steps) with one row an "
                     "agent (loads: (days, steps, loads))."
@@ -95,3 +97,14 @@ class Scenarios:
                 f"Add series={{{name!r}: array of shape (days, steps)}}."
             )
         return found
+
+
+def _real(name: str, values: Any) -> Floats:
+    """The values as an array of real numbers; single precision stays what it is."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ShapeError(f"series {name!r}: days of unequal length; give an array of shape (days, steps).") from None
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"series {name!r}: entries are {array.dtype}, expected real numbers.")
+    return array

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
 import cvxpy as cp
@@ -113,9 +114,10 @@ class Horizon:
     """
 
     def __init__(self, party: AbstractParty, steps: int, hours: float) -> None:
-        if int(steps) != steps or steps < 1 or not hours > 0:
+        if not (_whole(steps) and steps >= 1 and _number(hours) and 0 < hours < np.inf):
             raise ShapeError(
-                f"{party.name}: a horizon has whole steps, at least 1, of some hours; got {steps}, {hours}."
+                f"{party.name}: a horizon has whole steps, at least 1, of some hours, e.g. horizon(48, hours=0.5); got "
+                f"{steps!r}, {hours!r}."
             )
         self.party, self.steps, self.hours = party, int(steps), float(hours)
         self.states: dict[str, State] = {}
@@ -124,6 +126,7 @@ class Horizon:
         self.seen: list[Seen] = []
         self.drawn: list[Drawn] = []
         self.costs: list[Said] = []
+        self.kept: set[int] = set()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -147,18 +150,22 @@ class Horizon:
         first = self._one_an_agent(start, f"{where}: start")
         lower, upper = read_bounds(bounds, full, where, self.party.size)
         variable = self.party.variable(name, self.steps + 1, bounds=bounds, unit=unit)
-        out = (first < lower[..., 0]) | (first > upper[..., 0])
-        if np.any(out):
-            raise DataError(f"{where}: the start lies outside the bounds; give a start within them.")
-        self.party.subject_to(variable[..., 0] == first, name=f"start of {name}")
+        low, high, begun = (np.atleast_1d(x) for x in (lower[..., 0], upper[..., 0], first))
+        if (out := (begun < low) | (begun > high)).any():
+            k = int(np.argmax(out))
+            raise DataError(
+                f"{where}: the start {begun[k]:g} of {[*self.party.labels()][k]} lies outside its bounds, "
+                f"{low[k]:g} to {high[k]:g}; give start= within them."
+            )
+        self._keep(variable[..., 0] == first, f"start of {name}")
         self.states[name] = State(variable, np.atleast_1d(first), lower, upper, caller())
         return variable
 
-    def action(self, name: str, bounds: tuple[Any, Any], unit: str | None = None) -> cp.Variable:
+    def action(self, name: str, bounds: tuple[Any, Any] | None = None, unit: str | None = None) -> cp.Variable:
         """What an agent decides in each step, shape (N, T).
 
         Args:
-            bounds: (lower, upper), numbers, arrays, or expressions affine in series, such as ``(-cap * sun, 0)``.
+            bounds: (lower, upper), both needed: numbers, arrays, or expressions affine in series, ``(-cap * sun, 0)``.
 
         Raises:
             ModelError: as of ``agent.variable``; a side without bound.
@@ -178,9 +185,9 @@ class Horizon:
             for side, array, given in zip(fixed, (lower, upper), bounds, strict=True)
         ]
         if fixed[0] is None:
-            self.party.subject_to(variable >= sides[0], name=f"least {name}")
+            self._keep(variable >= sides[0], f"least {name}")
         if fixed[1] is None:
-            self.party.subject_to(variable <= sides[1], name=f"most {name}")
+            self._keep(variable <= sides[1], f"most {name}")
         self.actions[name] = Action(variable, sides[0], sides[1], caller())
         return variable
 
@@ -214,7 +221,7 @@ class Horizon:
                 self.party.variable(f"{name} {part}", self.steps, bounds=(0, None), unit=unit)
                 for part in ("up", "down")
             )
-            self.party.subject_to(action.variable == action.up - action.down, name=f"parts of {name}")
+            self._keep(action.variable == action.up - action.down, f"parts of {name}")
         return action.up, action.down
 
     def otherwise(self, name: str, expression: Any) -> None:
@@ -242,7 +249,7 @@ class Horizon:
         if state.next is not None:
             raise DuplicateNameError(f"{where} is said at {state.next.place} already.")
         wide = self._wide(expression, f"{where} at {place}")
-        self.party.subject_to(state.variable[..., 1:] == wide, name=f"next {name}")
+        self._keep(state.variable[..., 1:] == wide, f"next {name}")
         state.next = Said(wide, place)
 
     def minimize(self, cost: Any) -> None:
@@ -252,7 +259,13 @@ class Horizon:
             ShapeError: another shape.
         """
         place = caller()
-        wide = self._wide(cost, f"the cost of {self.party.name} at {place}")
+        where = f"the cost of {self.party.name} at {place}"
+        told = cp.Expression.cast_to_const(cost)
+        if told.size == 1 and told.variables() and told.shape != self.shape:
+            raise ShapeError(
+                f"{where} is one number, expected {self.shape}: one entry an agent and step, without a sum."
+            )
+        wide = self._wide(told, where)
         self.party.minimize(cp.sum(wide))
         self.costs.append(Said(wide, place))
 
@@ -271,7 +284,11 @@ class Horizon:
             id(x) for x in (*(s.variable for s in self.states.values()), *(a.variable for a in self.actions.values()))
         }
         known = {id(series.parameter): series.known for series in self.known.values()}
-        steps = [ahead] if isinstance(ahead, (int, np.integer)) else list(ahead)
+        steps = list(ahead) if isinstance(ahead, Iterable) else [ahead]
+        if odd := [k for k in steps if not (_whole(k) and k >= 0)]:
+            raise ModelError(
+                f"{self.party.name} observes ahead={odd[0]!r}: whole steps, 0 for now, 1 for the next one."
+            )
         for quantity in quantities:
             if id(quantity) not in own and id(quantity) not in known:
                 raise ForeignVariableError(
@@ -310,12 +327,21 @@ class Horizon:
         places = (at,) * count if isinstance(at, str) else tuple(at)
         if len(places) != count:
             raise ShapeError(f"{where}: {len(places)} places for {count} agents; give one each.")
+        if odd := [place for place in places if not isinstance(place, str)]:
+            raise ModelError(f'{where}: a place is a text such as "60.1", got {odd[0]!r}.')
         rated = None if rating is None else np.broadcast_to(self._one_an_agent(rating, f"{where}: rating"), (count,))
         if droop is not None and rated is None:
             raise ModelError(f"{where}: a droop needs the inverter's rating: rating=kVA.")
+        if rated is not None and (rated < 0).any():
+            raise DataError(f"{where}: rating is {rated.min():g}, expected kVA of at least 0.")
         self.drawn.append(
             Drawn(self._wide(p, where), None if q is None else self._wide(q, where), places, rated, droop, place)
         )
+
+    def _keep(self, limit: Any, name: str) -> None:
+        """A limit that says nothing but what the horizon holds itself; training knows it, and no others."""
+        self.party.subject_to(limit, name=name)
+        self.kept.add(limit.id)
 
     def _named(self, among: dict[str, _Of], what: str, name: str) -> _Of:
         if name not in among:
@@ -324,8 +350,10 @@ class Horizon:
 
     def _one_an_agent(self, value: Any, where: str) -> Floats:
         array = np.asarray(value, dtype=np.float64)
-        if array.shape not in ((), self.shape[:-1]) or not np.isfinite(array).all():
+        if array.shape not in ((), self.shape[:-1]):
             raise ShapeError(f"{where}: got shape {array.shape}, expected a finite number, or one an agent.")
+        if not np.isfinite(array).all():
+            raise DataError(f"{where}: got {value!r}, expected a finite number, or one an agent.")
         return np.array(np.broadcast_to(array, self.shape[:-1]))
 
     def _wide(self, value: Any, where: str) -> cp.Expression:
@@ -339,3 +367,11 @@ class Horizon:
             row = cp.reshape(expression, (1, self.steps), order="C")
             return np.ones((self.shape[0], 1)) @ row
         raise ShapeError(f"{where} has shape {expression.shape}, expected {self.shape}: one entry an agent and step.")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, Real)
+
+
+def _whole(value: Any) -> bool:
+    return _number(value) and float(value).is_integer()

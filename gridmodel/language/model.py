@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import cvxpy as cp
 
 from gridmodel.errors import (
+    DataError,
     DuplicateNameError,
     ForeignVariableError,
     ModelError,
@@ -178,8 +179,14 @@ class Model:
             v_min, v_max: limits of the voltages in pu.
 
         Raises:
-            ModelError: limits that cross.
+            ModelError: limits that cross. DuplicateNameError: the model is on another network already; on the same
+                one, limits may be given anew.
         """
+        if self.network is not None and self.network is not network:
+            raise DuplicateNameError(
+                f"place(...): model {self.name!r} is on the network {getattr(self.network, 'name', '')!r} already, and "
+                "has one only; make another model."
+            )
         if not 0 < v_min < v_max:
             raise ModelError(f"place(...): 0 < v_min < v_max is expected, got {v_min} and {v_max}.")
         self.network, self.voltages = network, (float(v_min), float(v_max))
@@ -188,8 +195,15 @@ class Model:
         """The days that policies learn from, and others on which they are judged.
 
         Raises:
-            ShapeError: days of unequal length.
+            ShapeError: days of unequal length. DataError: one of the two is no ``gm.Scenarios``.
         """
+        given: dict[str, Any] = {"train": train, "held_out": held_out}
+        for what, days in given.items():
+            if not isinstance(days, Scenarios):
+                raise DataError(
+                    f"days(train, held_out): {what} is {type(days).__name__}, expected gm.Scenarios; policies are "
+                    "judged on days that they did not learn from, e.g. whole.take(slice(50, 60))."
+                )
         if train.steps != held_out.steps:
             raise ShapeError(f"days(...): training has {train.steps} steps a day, the held-out days {held_out.steps}.")
         self.scenarios = train, held_out

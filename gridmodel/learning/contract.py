@@ -24,7 +24,8 @@ from gridmodel.ir.training import (
     StepMap,
     TrainingGraph,
 )
-from gridmodel.runtime.agents import one_agent, seen_order, sign_of
+from gridmodel.runtime.agents import one_agent, seen_order
+from gridmodel.runtime.limits import sign_of
 
 __all__ = ["Contract", "contract_dict", "read_contract"]
 

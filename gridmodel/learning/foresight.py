@@ -12,9 +12,10 @@ from gridmodel.errors import ModelError
 from gridmodel.ir.result import Status
 from gridmodel.ir.scenarios import Scenarios
 from gridmodel.language.model import Model
+from gridmodel.plan import Plan
 from gridmodel.solve import compile
 
-__all__ = ["day_of", "foresight"]
+__all__ = ["bounds", "day_of", "foresight"]
 
 Floats = NDArray[np.float64]
 
@@ -28,16 +29,49 @@ def foresight(model: Model, scenarios: Scenarios, method: str = "central", toler
         ModelError: a day has no solution; its number and what was found are named.
     """
     found = np.empty(len(scenarios))
-    with day_of(model, scenarios, 0):
-        plan = compile(model, method)
+    plan = _plan(model, scenarios, method)
     for k in range(len(scenarios)):
-        with day_of(model, scenarios, k):
-            result = plan.solve(tolerance=tolerance)
-            if result.status not in (Status.CERTIFIED, Status.SOLVED):
-                raise ModelError(f"the optimum of day {k} with perfect foresight: {result.message}")
-            bound = result.certificate.lower_bound if result.certificate is not None else None
-            found[k] = result.value if bound is None else bound
+        least = _least(plan, model, scenarios, k, tolerance)
+        if isinstance(least, str):
+            raise ModelError(f"the optimum of day {k} with perfect foresight: {least}")
+        found[k] = least
     return found
+
+
+def bounds(
+    model: Model, scenarios: Scenarios, method: str = "central", tolerance: float = 1e-4
+) -> tuple[Floats, dict[int, str]]:
+    """The same with NaN for days that have no solution, and why they have none."""
+    found, failed = np.full(len(scenarios), np.nan), dict[int, str]()
+    try:
+        plan = _plan(model, scenarios, method)
+    except ModelError as error:
+        return found, dict.fromkeys(range(len(scenarios)), str(error))
+    for k in range(len(scenarios)):
+        try:
+            least = _least(plan, model, scenarios, k, tolerance)
+        except ModelError as error:
+            least = str(error)
+        if isinstance(least, str):
+            failed[k] = least
+        else:
+            found[k] = least
+    return found, failed
+
+
+def _plan(model: Model, scenarios: Scenarios, method: str) -> Plan:
+    with day_of(model, scenarios, 0):
+        return compile(model, method)
+
+
+def _least(plan: Plan, model: Model, scenarios: Scenarios, day: int, tolerance: float) -> float | str:
+    """Of one day; in words why not, where it has no solution."""
+    with day_of(model, scenarios, day):
+        result = plan.solve(tolerance=tolerance)
+    if result.status not in (Status.CERTIFIED, Status.SOLVED):
+        return result.message
+    bound = result.certificate.lower_bound if result.certificate is not None else None
+    return result.value if bound is None else bound
 
 
 @contextmanager
@@ -58,5 +92,4 @@ def day_of(model: Model, scenarios: Scenarios, day: int) -> Iterator[None]:
         yield
     finally:
         for parameter, value in before:
-            if value is not None:
-                parameter.value = value
+            parameter.value = value

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gridmodel.errors import NotApplicableError
 from gridmodel.ir.scenarios import Scenarios
-from gridmodel.ir.training import TrainingGraph
+from gridmodel.ir.training import Leaf, StateStep, TrainingGraph
+from gridmodel.learning.certificate import Left
 from gridmodel.runtime.environment import Environment
 from gridmodel.runtime.policies import Policies
 
@@ -19,7 +22,7 @@ __all__ = ["Judged", "judge_days"]
 Floats = NDArray[np.float64]
 
 _AT_ONCE = 16  # days; what a day takes grows with agents
-_NOISE = 1e-9  # pu
+_NOISE = 1e-9  # pu, and of states in parts of the size of their limits
 
 
 @dataclass(frozen=True)
@@ -28,13 +31,15 @@ class Judged:
 
     cost: of all agents in the model's currency, shape (days,). u: voltages in pu at the nodes with limits, shape
     (days, steps, nodes), NaN where there is no load flow; None without a network. over: by how much they leave their
-    limits, likewise. unsolved: steps without a load flow, which no statistic holds.
+    limits, likewise. unsolved: steps without a load flow, which no statistic holds. states: how each "agent.state" with
+    limits leaves them after the steps.
     """
 
     cost: Floats
     u: Floats | None
     over: Floats | None
     unsolved: int
+    states: Mapping[str, Left]
 
     @property
     def share(self) -> float:
@@ -65,23 +70,31 @@ def judge_days(graph: TrainingGraph, policies: Policies | None, scenarios: Scena
     """
     env = Environment(graph, torch.float64)
     own = None if policies is None else policies.like([x.to(env.device, env.dtype) for x in policies.tensors])
-    parts = [_some(env, own, scenarios.take(slice(k, k + _AT_ONCE))) for k in range(0, len(scenarios), _AT_ONCE)]
+    tallies = _tallies(graph)
+    parts = [
+        _some(env, own, scenarios.take(slice(k, k + _AT_ONCE)), tallies) for k in range(0, len(scenarios), _AT_ONCE)
+    ]
     cost = np.concatenate([cost for cost, _, _ in parts])
+    states = {f"{graph.kinds[k].name}.{name}": one.left(graph.steps, len(cost)) for (k, name), one in tallies.items()}
     network = graph.network
     if network is None:
-        return Judged(cost, None, None, 0)
+        return Judged(cost, None, None, 0, states)
     u = np.concatenate([u for _, u, _ in parts if u is not None])
     over = np.maximum(np.maximum(network.lower - u, u - network.upper), 0.0)
-    return Judged(cost, u, over, sum(unsolved for _, _, unsolved in parts))
+    return Judged(cost, u, over, sum(unsolved for _, _, unsolved in parts), states)
 
 
-def _some(env: Environment, policies: Policies | None, days: Scenarios) -> tuple[Floats, Floats | None, int]:
-    """Cost, voltages and steps without a load flow of a few days."""
+def _some(
+    env: Environment, policies: Policies | None, days: Scenarios, tallies: Mapping[tuple[int, str], _Tally]
+) -> tuple[Floats, Floats | None, int]:
+    """Cost, voltages and steps without a load flow of a few days; states are added up."""
     network = env.graph.network
     with torch.no_grad():
         batch = env.batch(days)
         acts = env.baseline(batch, flow=False) if policies is None else env.rollout(policies, batch, flow=False)
         cost = acts.cost.numpy()
+        for (k, name), tally in tallies.items():
+            tally.add(acts.courses[k].leaves[Leaf("state", name)].numpy())
         if network is None:
             return cost, None, 0
         p, q = env.injections(acts.courses, batch)
@@ -91,14 +104,46 @@ def _some(env: Environment, policies: Policies | None, days: Scenarios) -> tuple
     return cost, u.swapaxes(0, 1), int((~found.solved).sum())
 
 
-def require_days(scenarios: tuple[Scenarios, Scenarios] | None, name: str) -> tuple[Scenarios, Scenarios]:
-    """The days of a model.
+@final
+class _Tally:
+    """How far a state is beyond its limits after the steps of many days, of which nothing else is kept."""
 
-    Raises:
-        NotApplicableError: it has none.
-    """
-    if scenarios is None:
-        raise NotApplicableError(
-            f"model {name!r} has no days to learn from: model.days(train, held_out), each a gm.Scenarios."
-        )
-    return scenarios
+    def __init__(self, state: StateStep) -> None:
+        self.state, self.count = state, 0
+        self.worst = np.zeros(len(state.start))  # of each agent
+        low, high = (np.where(np.isfinite(side), side, np.nan) for side in (state.lower, state.upper))
+        bounded = np.isfinite(state.lower).any(axis=0) & np.isfinite(state.upper).any(axis=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of agents without any limit
+            size = np.nanmax(np.abs(np.concatenate([low, high])), axis=0)
+            width = np.nanmax(high, axis=0) - np.nanmin(low, axis=0)
+        size = np.where(size > 0, size, 1.0)  # where there is no limit, or none but 0
+        self.range = np.where(bounded & (width > 0), width, size)
+        self.noise = _NOISE * size
+
+    def add(self, values: Floats) -> None:
+        """Some days of shape (T + 1, B, N)."""
+        lower, upper = self.state.lower[1:], self.state.upper[1:]
+        for day in range(values.shape[1]):  # one by one: of many agents a day is large
+            after = values[1:, day]
+            over = np.maximum(lower - after, after - upper)
+            self.count += int((over > self.noise).sum())
+            self.worst = np.maximum(self.worst, over.max(axis=0))
+
+    def left(self, steps: int, days: int) -> Left:
+        """What it came to."""
+        worst = np.where(self.worst > self.noise, self.worst, 0.0)
+        return Left(
+            self.count / (steps * days * len(worst)), float(worst.max()), float((worst / self.range).max()),
+            self.state.unit,
+        )  # fmt: skip
+
+
+def _tallies(graph: TrainingGraph) -> dict[tuple[int, str], _Tally]:
+    """Of states with limits, by kind and name."""
+    return {
+        (k, state.name): _Tally(state)
+        for k, kind in enumerate(graph.kinds)
+        for state in kind.states
+        if np.isfinite(state.lower).any() or np.isfinite(state.upper).any()
+    }

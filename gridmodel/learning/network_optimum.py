@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from gridmodel.errors import ModelError, NotApplicableError
+from gridmodel.errors import DataError, ModelError, NotApplicableError
 from gridmodel.grid.flow.linear import linear_flow
 from gridmodel.ir.result import Result, Status
 from gridmodel.ir.scenarios import Scenarios
@@ -56,11 +56,14 @@ def foresight_on_network(
         tolerance: pu by which limits may be left. most: convex problems at most; the worst excursion is told.
 
     Raises:
-        NotApplicableError: a model without a network. ModelError: limits that the devices cannot keep.
+        NotApplicableError: a model without a network. DataError: no such day.
+        ModelError: limits that the devices cannot keep.
     """
     graph = training_graph(model, scenarios)
     if not isinstance(graph.network, FeederNetwork):
         raise NotApplicableError(f"model {model.name!r} has no network; foresight(...) gives its optimum.")
+    if not 0 <= day < len(scenarios):
+        raise DataError(f"foresight_on_network(...): there are days 0 to {len(scenarios) - 1}, got {day}.")
     network, steps = graph.network, graph.steps
     power = _power(model, [draw.port for kind in graph.kinds for draw in kind.draws], len(network.ports), steps)
     loads = None if scenarios.loads is None else scenarios.loads[day]

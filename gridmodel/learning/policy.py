@@ -17,57 +17,15 @@ from gridmodel.errors import DataError, ModelError
 from gridmodel.ir.result import AbstractVerifiable
 from gridmodel.ir.training import TrainingGraph
 from gridmodel.language.model import Model
+from gridmodel.learning.certificate import PolicyCertificate, PolicyCertificates
 from gridmodel.runtime.training import Round
 
 if TYPE_CHECKING:
     from gridmodel.learning.module import AgentNetwork
 
-__all__ = ["Policy", "PolicyCertificate"]
+__all__ = ["Policy", "read_policy"]
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class PolicyCertificate:
-    """What policies are worth on days that they never saw, by the exact load flow.
-
-    violation_share: of node-steps outside the limits. violation_worst_pu: by how much at most; violation_p95_pu: the
-    95th percentile of the node-steps outside. cost, cost_idle, cost_optimum: of a day of all agents on average, under
-    the policies, without any, and under perfect foresight without the network's limits, a lower bound. savings_share:
-    (cost_idle - cost) / (cost_idle - cost_optimum). days: judged. unsolved: steps without a load flow, in no statistic.
-    """
-
-    violation_share: float
-    violation_worst_pu: float
-    violation_p95_pu: float
-    savings_share: float | None
-    cost: float
-    cost_optimum: float | None
-    cost_idle: float
-    idle_share: float
-    idle_worst_pu: float
-    days: int
-    unsolved: int
-    currency: str
-    notes: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        best = "not computed" if self.cost_optimum is None else f"{self.cost_optimum:.6g}"
-        part = "-" if self.savings_share is None else f"{100 * self.savings_share:.1f} % of what foresight would save"
-        lines = [
-            f"days               {self.days} held out, exact load flow",
-            f"outside limits     {100 * self.violation_share:.4f} % of node-steps  (without policies "
-            f"{100 * self.idle_share:.4f} %)",
-            f"worst              {self.violation_worst_pu:.5f} pu, 95 % of those outside within "
-            f"{self.violation_p95_pu:.5f} pu  (without policies {self.idle_worst_pu:.5f} pu)",
-            f"cost               {self.cost:.6g} {self.currency} a day",
-            f"without policies   {self.cost_idle:.6g}",
-            f"lower bound        {best}  (perfect foresight, no network)",
-            f"savings            {part}",
-        ]
-        if self.unsolved:
-            lines.append(f"no load flow in    {self.unsolved} steps, which no statistic holds")
-        return "\n".join([*lines, *self.notes])
 
 
 @final
@@ -97,16 +55,29 @@ class Policy(AbstractVerifiable):
     def __repr__(self) -> str:
         return f"Policy({self.graph.name!r}, {self.method}, {self.graph.agents} agents, {len(self.history)} rounds)"
 
-    def verified(self) -> PolicyCertificate:
-        """Judges the policies on the model's held-out days; kept as ``certificate``."""
-        from gridmodel.learning.certify import certify
+    def verified(self, optimum: bool = True, network_days: int = 0) -> PolicyCertificate:
+        """Judges the policies on the model's held-out days, as ``certify``; kept as ``certificate``."""
+        return self.verified_together([self], optimum, network_days).certificates[0]
 
-        self.certificate = certify(self)
-        return self.certificate
+    @classmethod
+    def verified_together(
+        cls, several: Sequence[Policy], optimum: bool = True, network_days: int = 0
+    ) -> PolicyCertificates:
+        """Judges policies of one model; each keeps its certificate."""
+        from gridmodel.learning.certify import certify_together
+
+        found = certify_together(several, optimum, network_days)
+        for policy, certificate in zip(several, found.certificates, strict=True):
+            policy.certificate = certificate
+        return found
 
     def save(self, path: str | Path) -> Path:
-        """Writes weights, history and what model they belong to as one .npz file, whole or not at all."""
-        path = Path(path).with_suffix(".npz")
+        """Writes weights, history and what model they belong to as one .npz file, whole or not at all.
+
+        path: ".npz" is put behind it where it is not there. Returns the file's path.
+        """
+        path = Path(path)
+        path = path if path.suffix == ".npz" else path.with_name(f"{path.name}.npz")
         about = {
             "method": self.method, "seed": self.seed, "fingerprint": self.graph.fingerprint, "model": self.graph.name,
             "status": self.status, "message": self.message, "seconds": self.seconds, "options": dict(self.options),
@@ -126,16 +97,18 @@ class Policy(AbstractVerifiable):
         Raises:
             DataError: no such file, or not a policy. ModelError: of another model.
         """
-        from gridmodel.learning.judge import require_days
-        from gridmodel.passes.training.graph import training_graph
+        from gridmodel.passes.training.graph import training_days, training_graph
 
         about, weights = read_policy(path)
-        graph = training_graph(model, require_days(model.scenarios, model.name)[0])
+        graph = training_graph(model, training_days(model)[0])
         if about["fingerprint"] != graph.fingerprint:
+            counts = {name.split("/")[0]: len(values) for name, values in weights.items()}
+            own = {kind.name: kind.size for kind in graph.kinds if kind.actions}
+            odd = "agents" if counts != own else "dynamics, places or observations"
             raise ModelError(
-                f"{path} holds policies of model {about['model']!r} with other agents, dynamics or observations "
-                f"(fingerprint {about['fingerprint']}, this model has {graph.fingerprint}); build the model with the "
-                "options that it was trained with."
+                f"{path} holds policies of model {about['model']!r} with other {odd}: of {_counted(counts)}; "
+                f"this model has {_counted(own)} (fingerprints {about['fingerprint']} and {graph.fingerprint}). Build "
+                "the model with the options that it was trained with."
             )
         history = tuple(Round(**one) for one in about["history"])
         return cls(
@@ -154,6 +127,10 @@ class Policy(AbstractVerifiable):
         from gridmodel.learning.module import module_of
 
         return module_of(self, agent)
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
 def read_policy(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:

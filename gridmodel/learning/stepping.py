@@ -12,8 +12,7 @@ from gridmodel.errors import DataError
 from gridmodel.ir.scenarios import Scenarios
 from gridmodel.ir.training import ActionStep, AgentKind, Leaf, TrainingGraph
 from gridmodel.learning.certify import policies_of
-from gridmodel.learning.judge import require_days
-from gridmodel.passes.training.graph import training_graph
+from gridmodel.passes.training.graph import training_days, training_graph
 from gridmodel.runtime.agents import seen_order
 from gridmodel.runtime.stepper import Stepped, Stepper
 
@@ -38,7 +37,7 @@ class SteppedDays:
     def __init__(
         self, model: Model, scenarios: Scenarios | None = None, penalty: float = 1000.0, others: Policy | None = None
     ) -> None:
-        known = require_days(model.scenarios, model.name)[0]
+        known = training_days(model)[0]
         self.graph: TrainingGraph = training_graph(model, known)
         self.scenarios = known if scenarios is None else scenarios
         self.penalty, self.stepper, self.day = penalty, Stepper(self.graph), 0

@@ -18,10 +18,10 @@ from gridmodel.errors import ModelError, NotApplicableError, UnknownNameError
 from gridmodel.ir.scenarios import Scenarios
 from gridmodel.ir.training import TrainingGraph
 from gridmodel.language.model import Model
-from gridmodel.learning.judge import require_days
 from gridmodel.learning.policy import Policy
-from gridmodel.passes.training.graph import training_graph
+from gridmodel.passes.training.graph import check_days, training_days, training_graph
 from gridmodel.runtime.environment import Environment
+from gridmodel.runtime.threads import threads as using
 from gridmodel.runtime.training import AbstractTrainer, Round
 
 __all__ = ["Target", "train", "trainers"]
@@ -69,6 +69,7 @@ def train(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     device: str = "cpu",
+    threads: int = 1,
     progress: Progress | None = None,
 ) -> Policy:
     """Trains one policy for every agent of a model with horizons, on its days of training.
@@ -80,23 +81,34 @@ def train(
         target: ends the run early.
         checkpoint: a file that is written now and then, and at the end.
         resume: goes on from the checkpoint, to the numbers of a run that was never interrupted.
-        device: of torch, "cpu" or "cuda".
+        device: of torch, "cpu" or "cuda", or one of several, "cuda:1".
+        threads: processors that share an operation. More than one pays for thousands of agents on a machine with
+            nothing else to do; on one that is busy they make training many times slower.
         progress: called after every round with its number, their number and what was seen.
 
     Raises:
         ModelError: torch is missing, the model cannot be trained, CUDA is asked for and absent, or a checkpoint of
             another model or method.
     """
-    _check(device, minutes, rounds)
-    learn_from = require_days(model.scenarios, model.name)[0]
+    _check(device, minutes, rounds, seed, threads)
+    learn_from, held_out = training_days(model)
     graph = training_graph(model, learn_from)
+    check_days(model, held_out)
     trainer = _trainer(method)
     env = Environment(graph, device=device)
     run = _Run(model, graph, trainer, env, learn_from, seed, rounds, minutes)
     path = None if checkpoint is None else Path(checkpoint)
-    if resume and path is not None and path.exists():
-        run.restore(path)
-    return run.finish(target, path, progress)
+    if path is not None and path.is_dir():
+        raise ModelError(f"train(checkpoint={str(path)!r}): this is a folder; give a file's name.")
+    if resume and path is None:
+        raise ModelError("train(resume=True) needs the checkpoint to go on from: checkpoint=FILE.")
+    if resume and path is not None:
+        if path.exists():
+            run.restore(path)
+        else:
+            warnings.warn(f"there is no checkpoint {path} yet; training starts anew.", stacklevel=2)
+    with using(threads):
+        return run.finish(target, path, progress)
 
 
 class _Run:
@@ -198,17 +210,19 @@ class _Run:
             kept = torch.load(path, map_location=self.env.device, weights_only=True)
             own = {"fingerprint": self.graph.fingerprint, "method": self.trainer.name,
                    "options": repr(_options(self.trainer)), "seed": self.seed}  # fmt: skip
-            odd = [name for name, value in own.items() if kept[name] != value]
+            odd = [name.replace("fingerprint", "model") for name, value in own.items() if kept[name] != value]
             state, total = kept["state"], kept["total"]
             history, seconds = [Round(**one) for one in kept["history"]], list(kept["seconds"])
-        except (OSError, RuntimeError, KeyError, TypeError, ValueError, EOFError) as error:
-            raise ModelError(f"the checkpoint {path} cannot be read: {error}.") from None
         except Exception as error:  # torch raises what pickle raises
-            raise ModelError(f"the checkpoint {path} cannot be read: {error}.") from None
+            what = error if isinstance(error, OSError) else "it is cut off, or something else"
+            raise ModelError(
+                f"the checkpoint {path} cannot be read: {what}. Give another one, or start anew without resume."
+            ) from None
         if odd:
             raise ModelError(
-                f"the checkpoint {path} belongs to another {' and '.join(odd)}: model {kept['model']!r}, method "
-                f"{kept['method']!r}, seed {kept['seed']}. Give another checkpoint, or resume=False to start anew."
+                f"the checkpoint {path} belongs to another {' and '.join(odd)}: model {kept['model']!r} (fingerprint "
+                f"{kept['fingerprint']}), method {kept['method']!r}, seed {kept['seed']}. Take what it was made with, "
+                "give another checkpoint, or start anew without resume."
             )
         self.state, self.history, self.seconds = state, history, seconds
         self.total = total if self.total is None else self.total
@@ -227,12 +241,21 @@ def _options(trainer: AbstractTrainer) -> dict[str, Any]:
     return asdict(trainer) if is_dataclass(trainer) else {}
 
 
-def _check(device: str, minutes: float | None, rounds: int | None) -> None:
+def _check(device: str, minutes: Any, rounds: Any, seed: Any, threads: Any) -> None:
     try:
         import torch
     except ImportError as error:
         raise ModelError("Training needs torch: pip install 'gridmodel[learn]'.") from error
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda") or not (number.isdecimal() or device == kind):
+        raise NotApplicableError(f"device={device!r}; expected 'cpu', 'cuda' or, where there are several, 'cuda:1'.")
+    if kind == "cuda" and not (torch.cuda.is_available() and int(number or 0) < torch.cuda.device_count()):
         raise NotApplicableError(f"device={device!r}: this machine has no CUDA device that torch sees; device='cpu'.")
-    if (minutes is not None and not minutes > 0) or (rounds is not None and rounds < 1):
-        raise ModelError(f"train(...): minutes above 0 and rounds of at least 1, got {minutes} and {rounds}.")
+    counts = (1 if rounds is None else rounds, threads)
+    whole = all(isinstance(count, (int, np.integer)) for count in (seed, *counts))
+    timed = minutes is None or (isinstance(minutes, (int, float, np.number)) and minutes > 0)
+    if not (whole and timed and min(counts) >= 1):
+        raise ModelError(
+            "train(...): minutes above 0, whole rounds and threads of at least 1 and a whole seed are expected, got "
+            f"minutes={minutes!r}, rounds={rounds!r}, threads={threads!r}, seed={seed!r}."
+        )

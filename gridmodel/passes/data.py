@@ -92,7 +92,9 @@ def read_value(item: cp.Expression, where: str) -> Floats:
     for parameter in item.parameters():
         if parameter.value is None:
             name = parameter.name()
-            raise DataError(f"parameter {name} of {where} has no value; set {name}.value = ...")
+            raise DataError(
+                f"parameter {name} of {where} has no value; give one where it is declared, value=..., or set .value."
+            )
     array = dense(item.value)
     if not (np.abs(array) < _INFINITE).all():
         names = " and ".join(parameter.name() for parameter in item.parameters())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -181,7 +183,8 @@ def explain(model: Model, prefer: str = "seconds", channel: Channel | None = Non
     from gridmodel.methods import check_channel, choose, methods, over_channel, verdicts
 
     check_channel(channel)
-    compiled = compile_model(model)
+    with _some_day(model):
+        compiled = compile_model(model)
     found = verdicts(compiled)
     try:
         choice, reason = choose(compiled.properties, prefer, channel)
@@ -212,13 +215,24 @@ def explain(model: Model, prefer: str = "seconds", channel: Channel | None = Non
     )
 
 
+def _some_day(model: Model) -> AbstractContextManager[None]:
+    """Series without values have those of the first day to learn from: any day has the model's structure."""
+    from gridmodel.learning.foresight import day_of
+
+    known = [one.parameter for party in model.agents if party.day is not None for one in party.day.known.values()]
+    if model.scenarios is None or all(parameter.value is not None for parameter in known):
+        return nullcontext()
+    return day_of(model, model.scenarios[0], 0)
+
+
 def _policies(model: Model) -> str:
-    """What ``gm.train`` would compile, or why it cannot."""
-    from gridmodel.learning.judge import require_days
-    from gridmodel.passes.training.graph import training_graph
+    """What ``gm.train`` would compile and warn of, or why it cannot."""
+    from gridmodel.passes.training.graph import training_days, training_graph
 
     try:
-        graph = training_graph(model, require_days(model.scenarios, model.name)[0])
+        with warnings.catch_warnings(record=True) as doubts:
+            warnings.simplefilter("always", UserWarning)
+            graph = training_graph(model, training_days(model)[0])
     except ModelError as error:
         return f"none: {error}"
     acting = [
@@ -227,7 +241,8 @@ def _policies(model: Model) -> str:
         if kind.actions
     ]
     watched = "" if graph.network is None else f", {len(graph.network.nodes)} voltages within limits"
-    return f"gm.train(model) learns one for each of {', '.join(acting)}{watched}; no messages"
+    told = "".join(f"\n  {one.message}" for one in doubts)
+    return f"gm.train(model) learns one for each of {', '.join(acting)}{watched}; no messages{told}"
 
 
 def _misfit(links: Links | None, channel: Channel) -> tuple[str, ...]:

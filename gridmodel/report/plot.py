@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gridmodel.errors import DataError
 from gridmodel.ir.result import AbstractVerifiable, Result, Trace
 from gridmodel.report.style import COLORS, FORMATS, INK, dress, legend, literal, rounds_axis
 from gridmodel.units import per
@@ -42,7 +43,12 @@ def plot(result: Result | Comparison | Policy | Mapping[str, Policy], path: str 
     Args:
         result: any result, a comparison, a policy, or policies by name.
         path: where to write; the ending chooses the format, one of ``FORMATS``.
+
+    Raises:
+        DataError: another ending.
     """
+    if Path(path).suffix.lower() not in FORMATS:
+        raise DataError(f"plot(..., {str(path)!r}): the ending must be one of {', '.join(FORMATS)}.")
     from matplotlib.figure import Figure
 
     from gridmodel.report.plot_band import draw_band, has_band

@@ -66,11 +66,11 @@ def draw_histories(policies: Mapping[str, Policy]) -> Figure:
 
 def _held_out(policy: Policy) -> Scenarios:
     from gridmodel.errors import ModelError
-    from gridmodel.learning.judge import require_days
+    from gridmodel.passes.training.graph import training_days
 
     if policy.model is None:
         raise ModelError("the policy carries no model; load it with Policy.load(path, model).")
-    return require_days(policy.model.scenarios, policy.model.name)[1].take(slice(_DAYS))
+    return training_days(policy.model)[1].take(slice(_DAYS))
 
 
 def _feeders(part: Any, policy: Policy, days: Scenarios) -> None:

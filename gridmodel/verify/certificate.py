@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, overload
 
@@ -47,20 +47,23 @@ def certificate_of(judged: Judgement, tolerance: float) -> Certificate:
 @overload
 def verify(result: Result) -> Certificate: ...
 @overload
-def verify(result: AbstractVerifiable) -> Any: ...
-def verify(result: Result | AbstractVerifiable) -> Any:
+def verify(result: AbstractVerifiable | Sequence[AbstractVerifiable]) -> Any: ...
+def verify(result: Result | AbstractVerifiable | Sequence[AbstractVerifiable]) -> Any:
     """Solves the model centrally and completes the result's certificate with the differences.
 
-    Policies are judged on held-out days instead, see ``gridmodel.learning``.
+    Policies are judged on held-out days instead, see ``gridmodel.learning``; a list of policies of one model, e.g. of
+    several seeds, gives a table of them with mean and spread.
 
     The completed certificate is attached to the result; a result that was only "solved" becomes "certified" where the
     central optimum confirms it. A result without an answer gets the central verdict.
 
     Raises:
-        ModelError: the result has no model to solve.
+        ModelError: the result has no model to solve; a list of anything but policies, or of none.
     """
     if isinstance(result, AbstractVerifiable):
         return result.verified()
+    if isinstance(result, Sequence):
+        return _together(result)
     if result.model is None:
         raise ModelError("the result carries no model; verify(...) needs one that gridmodel.solve returned.")
     start = time.perf_counter()
@@ -84,6 +87,16 @@ def verify(result: Result | AbstractVerifiable) -> Any:
         result.message = result.status.sentence
     result.seconds = replace(result.seconds, verify=time.perf_counter() - start)
     return done
+
+
+def _together(several: Sequence[Any]) -> Any:
+    kinds = {type(one) for one in several}
+    if len(kinds) != 1 or not issubclass(kind := kinds.pop(), AbstractVerifiable):
+        names = ", ".join(type(one).__name__ for one in several) or "none"
+        raise ModelError(
+            f"verify([...]) takes policies of one model; got {names}. Results are verified one by one: verify(result)."
+        )
+    return kind.verified_together(several)
 
 
 def relaxed(certificate: Certificate, model: Model) -> Certificate:

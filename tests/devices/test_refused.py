@@ -47,6 +47,14 @@ def test_agents_that_draw_power_without_a_network() -> None:
         training_graph(model, days())
 
 
+def test_devices_on_an_agent_and_numbers_that_are_words() -> None:
+    model, day = horizon(3)
+    with pytest.raises(gm.ModelError, match=r"on a horizon, got Fleet; give agent.horizon\(steps, hours\)"):
+        battery(model.fleet("other", 2), 1.0, 4.0)  # type: ignore[arg-type]
+    with pytest.raises(gm.ModelError, match="it: power is '3 kW', expected a number"):
+        battery(day, "3 kW", 4.0)
+
+
 @pytest.mark.parametrize("gap", [np.nan, np.inf])
 def test_a_series_with_a_gap(gap: float) -> None:
     prices = np.ones((2, 3))

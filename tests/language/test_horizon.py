@@ -88,6 +88,34 @@ def refuse_start(day: Horizon) -> Any:
     return day.state("f", start=11, bounds=(0, 10))
 
 
+def refuse_start_that_is_none(day: Horizon) -> Any:
+    return day.state("f", start=np.nan, bounds=(0, 10))
+
+
+def refuse_no_bounds(day: Horizon) -> Any:
+    return day.action("u")
+
+
+def refuse_sum(day: Horizon) -> Any:
+    return day.minimize(cp.sum(day.actions["p"].variable))
+
+
+def refuse_half_steps(day: Horizon) -> Any:
+    return day.observe(day.known["price"].parameter, ahead=1.5)  # type: ignore[arg-type]
+
+
+def refuse_past(day: Horizon) -> Any:
+    return day.observe(day.known["price"].parameter, ahead=(1, -1))
+
+
+def refuse_number_as_place(day: Horizon) -> Any:
+    return day.draw(day.actions["p"].variable, at=[671, 634])  # type: ignore[list-item]
+
+
+def refuse_negative_rating(day: Horizon) -> Any:
+    return day.draw(day.actions["p"].variable, at="1.1", rating=[3, -4])
+
+
 def refuse_unknown_state(day: Horizon) -> Any:
     return day.next("f", 0)
 
@@ -123,7 +151,14 @@ def refuse_droop_without_rating(day: Horizon) -> Any:
         (refuse_action_without_bound, ModelError, "an action needs both bounds"),
         (refuse_infinite_bound, ModelError, "one is infinite"),
         (refuse_crossing, BoundsError, "the lower bound 2 exceeds"),
-        (refuse_start, DataError, "state battery.f: the start lies outside"),
+        (refuse_start, DataError, r"state battery.f: the start 11 of battery\[0\] lies outside its bounds, 0 to 10"),
+        (refuse_start_that_is_none, DataError, "state battery.f: start: got nan, expected a finite number"),
+        (refuse_no_bounds, ModelError, "action battery.u: an action needs both bounds"),
+        (refuse_sum, ShapeError, r"the cost of battery at test_horizon.py:\d+ is one number, expected \(2, 4\)"),
+        (refuse_half_steps, ModelError, "battery observes ahead=1.5: whole steps"),
+        (refuse_past, ModelError, "battery observes ahead=-1: whole steps"),
+        (refuse_number_as_place, ModelError, r'draw.* of battery at .*: a place is a text such as "60.1", got 671'),
+        (refuse_negative_rating, DataError, "draw.* of battery at .*: rating is -4, expected kVA of at least 0"),
         (refuse_unknown_state, UnknownNameError, "battery has no state 'f'; it has e"),
         (refuse_second_next, DuplicateNameError, "what comes next of battery.e is said at test_horizon.py"),
         (refuse_shape, ShapeError, "the cost of battery at test_horizon.py"),
@@ -140,17 +175,44 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(wrong: Any, kind: type[E
 
 
 @pytest.mark.parametrize(
+    ("steps", "hours"), [(0, 1.0), (2.5, 1.0), ("six", 1.0), (6, 0.0), (6, np.nan), (6, np.inf), (6, "1")]
+)
+def test_a_horizon_has_whole_steps_of_some_hours(steps: Any, hours: Any) -> None:
+    with pytest.raises(ShapeError, match=r"home: a horizon has whole steps, at least 1, of some hours, e.g. horizon"):
+        gm.Model("day").agent("home").horizon(steps, hours)
+
+
+@pytest.mark.parametrize(
     ("series", "said"),
     [
         ({}, "at least one series"),
         ({"price": np.ones(48)}, r"shape \(48,\), expected \(days, steps\)"),
         ({"price": np.ones((2, 48)), "sun": np.ones((2, 24))}, "2 days of 48 steps; series 'sun' has 2 days of 24"),
         ({"price": np.array([[1.0, np.nan]])}, "series 'price': not a finite number on day 0, entry 1"),
+        ({"price": np.full((2, 3), "1")}, "series 'price': entries are <U1, expected real numbers"),
+        ({"price": np.ones((2, 3)) + 0j}, "series 'price': entries are complex128, expected real numbers"),
+        ({"price": [[1.0, 2.0], [3.0]]}, "series 'price': days of unequal length"),
+        ({"price": np.ones((0, 48))}, r"series 'price': shape \(0, 48\) holds no day"),
     ],
 )
 def test_scenarios_that_do_not_fit_are_refused(series: dict[str, Any], said: str) -> None:
     with pytest.raises(ModelError, match=said):
         gm.Scenarios(series)
+
+
+def test_days_to_learn_from_need_others_to_be_judged_on() -> None:
+    days = gm.Scenarios({"price": np.ones((2, 48))})
+    for other in (None, {"price": np.ones((2, 48))}):
+        with pytest.raises(DataError, match=r"days\(train, held_out\): held_out is \w+, expected gm.Scenarios"):
+            gm.Model("day").days(days, other)  # type: ignore[arg-type]
+
+
+def test_a_model_is_on_one_network() -> None:
+    model, one, other = gm.Model("day"), object(), object()
+    model.place(one, 0.9, 1.1)
+    model.place(one, 0.95, 1.05)
+    with pytest.raises(DuplicateNameError, match=r"model 'day' is on the network .* already"):
+        model.place(other, 0.9, 1.1)
 
 
 def test_scenarios_are_taken_by_day_and_by_agent() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,10 +51,11 @@ def test_train_writes_policies_that_evaluate_finds_the_model_of(run: Run, street
     )
     assert (status, err) == (0, "")
     assert "street, gradmap: trained" in out
+    assert "  5 policies of 6 agents, 2 rounds, 2 calls of the environment, " in out
     assert "last rounds: cost" in out
     assert "certificate" in out
     told = json.loads(Path("told.json").read_text())
-    assert (told["rounds"], len(told["history"]), told["agents"]) == (2, 2, 6)
+    assert (told["rounds"], len(told["history"]), told["agents"], told["policies"]) == (2, 2, 6, 5)
     assert told["cost_optimum"] < told["cost"]
     assert told["cost_optimum"] < told["cost_idle"]
     part = (told["cost_idle"] - told["cost"]) / (told["cost_idle"] - told["cost_optimum"])
@@ -103,7 +105,7 @@ def test_an_interrupted_run_is_kept_and_resumed_to_the_same_numbers(
 
     status, _, err = run(*common, "--set", "capacity=11", "--checkpoint", "half.pt", "--resume")
     assert status == 2
-    assert "the checkpoint half.pt belongs to another fingerprint: model 'street'" in err
+    assert "the checkpoint half.pt belongs to another model: model 'street' (fingerprint " in err
     assert err.count("\n") == 1
 
 
@@ -111,11 +113,29 @@ def test_an_interrupt_while_judging_keeps_the_policies(run: Run, street: str, mo
     def broken(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gridmodel.learning.certify.certify", broken)
+    monkeypatch.setattr("gridmodel.learning.certify.certify_together", broken)
     status, out, _ = run("train", street, "--rounds", "1")
     assert status == 130
     assert "interrupted before the held-out days were judged" in out
     assert Path("street.policy.npz").is_file()
+
+
+def test_warnings_are_lines_and_told_once(run: Run, street: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = trainers()["gradmap"]
+    step, rounds = own.step, []
+
+    def doubtful(self: Any, *given: Any) -> Any:
+        rounds.append(1)
+        warnings.warn(f"{len(rounds)} % of this\nround failed", stacklevel=2)
+        return step(self, *given)
+
+    monkeypatch.setattr(own, "step", doubtful)
+    status, _, err = run("train", street, "--rounds", "3", "--no-verify", "--checkpoint", "none.pt", "--resume")
+    assert status == 0
+    assert err == (
+        "gridmodel: warning: there is no checkpoint none.pt yet; training starts anew.\n"
+        "gridmodel: warning: 1 % of this round failed\n"
+    )
 
 
 def test_training_that_fails_says_so(run: Run, street: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,6 +157,7 @@ def test_training_that_fails_says_so(run: Run, street: str, monkeypatch: pytest.
     ("arguments", "text"),
     [
         (("train", "street.py", "--resume"), "--resume needs the checkpoint to go on from"),
+        (("train", "street.py", "--network-days", "2"), "--network-days: model 'street' has no network"),
         (("train", "street.py", "--target-cost", "3"), "--target-cost and --target-share belong together"),
         (("train", "street.py", "--device", "cuda"), "no CUDA device that torch sees"),
         (("train", "street.py", "--method", "magic"), "no way of training 'magic'; there are "),
@@ -144,6 +165,9 @@ def test_training_that_fails_says_so(run: Run, street: str, monkeypatch: pytest.
         (("train", "street.py", "--rounds", "2", "--minutes", "1"), "not allowed with argument"),
         (("train", "street.py", "--out", "nowhere/x.npz"), "--out nowhere/x.npz: the folder nowhere does not exist"),
         (("train", "lmp"), "has no days to learn from"),
+        (("train", "street.py", "--target-cost", "nan", "--target-share", "0"), "a finite number is expected"),
+        (("train", "street.py", "--target-cost", "1", "--target-share", "5"), "a share from 0 to 1 is expected"),
+        (("train", "street.py", "--resume", "--checkpoint", "street.py"), "street.py cannot be read: it is cut"),
         (("evaluate", "none.npz"), "No such file"),
         (("evaluate", "street.py"), "street.py is no policy that gridmodel saved: it is cut off, or something else"),
     ],
@@ -168,7 +192,10 @@ def test_a_policy_of_another_model_or_of_none_is_refused(run: Run, street: str) 
     assert run("evaluate", "drawn.npz", "--model", street, "--no-optimum")[0] == 0
     status, _, err = run("evaluate", "drawn.npz", "--model", street, "--set", "capacity=11")
     assert (status, err.count("\n")) == (2, 1)
-    assert "holds policies of model 'street' with other agents, dynamics or observations" in err
+    assert "holds policies of model 'street' with other dynamics, places or observations: of 2 battery, 2 room" in err
+    status, _, err = run("evaluate", "drawn.npz", "--model", street, "--set", "houses=1")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "with other agents: of 2 battery, 2 room, 2 pv; this model has 1 battery, 2 room, 2 pv" in err
 
 
 def test_without_torch_it_says_what_to_install(run: Run, street: str, monkeypatch: pytest.MonkeyPatch) -> None:

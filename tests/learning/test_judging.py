@@ -86,7 +86,7 @@ def test_no_policy_beats_the_bound_and_series_come_back(model: gm.Model) -> None
     found = judge_days(training_graph(model, model.scenarios[0]), policies_of(policy(model)), model.scenarios[1])
     assert certificate.violation_worst_pu == found.worst
     assert certificate.cost == pytest.approx(found.cost.mean())
-    assert "outside limits" in str(certificate)
+    assert f"policies{certificate.cost:21.6g}  {100 * found.share:10.4f}  {found.worst:10.5f}" in str(certificate)
 
 
 def test_verify_completes_a_policy(model: gm.Model) -> None:

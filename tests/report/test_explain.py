@@ -1,15 +1,20 @@
 """The explanation names structure, couplings, verdicts, traffic and the choice."""
 
 import io
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import cvxpy as cp
+import numpy as np
 import pytest
 from rich.console import Console
 
 import gridmodel as gm
 from gridmodel.ir.properties import Properties, RowFacts, Traffic, Verdict
 from gridmodel.report.explain import Explanation
+
+FEEDER = str(Path(__file__).parents[2] / "models" / "data" / "feeders" / "13Bus" / "IEEE13Nodeckt.dss")
 
 
 @pytest.fixture
@@ -79,6 +84,33 @@ def test_models_with_horizons_say_what_training_would_make_of_them() -> None:
     day.next("x", x[:, :-1] + u)
     day.minimize(cp.square(u))
     assert "policies: none: model 'day' has no days to learn from" in str(gm.explain(model))
-    days = gm.Scenarios({"nothing": [[0.0, 0.0, 0.0]]})
-    model.days(days, days)
-    assert "learns one for each of 2 of tank (sees 3 numbers, decides 1); no messages" in str(gm.explain(model))
+    price = day.series("price", shared=True)
+    day.minimize(cp.multiply(np.ones((2, 1)) @ cp.reshape(price, (1, 3), order="C"), u))
+    with pytest.raises(gm.ModelError, match=r"tank\.price of tank has no value"):
+        gm.explain(model)
+    days = gm.Scenarios({"price": np.ones((1, 3))})
+    model.days(days, days)  # a day of them gives the series a value while the structure is looked at
+    assert "learns one for each of 2 of tank (sees 4 numbers, decides 1); no messages" in str(gm.explain(model))
+    assert price.value is None
+    model.place(gm.read_network(FEEDER), 0.9, 1.05)
+    other = model.agent("lamp").horizon(3)
+    other.draw(other.action("p", bounds=(0, 1)), at="671.1")
+    assert "\n  tank: no power is drawn from ieee13nodeckt; if some should be" in str(gm.explain(model))
+
+
+def test_without_torch_models_on_a_feeder_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.learning.street import build
+
+    model = build(houses=1)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torch"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [_NoTorch(), *sys.meta_path])
+    assert "policies: none: A differentiable load flow needs torch: pip install" in str(gm.explain(model))
+
+
+class _NoTorch:
+    """Torch as it is where it was never installed."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import gridmodel as gm
-from gridmodel.errors import ModelError
+from gridmodel.errors import DataError, ModelError
 from gridmodel.ir.training import Leaf
 from gridmodel.learning.certify import policies_of
 from gridmodel.learning.judge import judge_days
@@ -79,3 +79,8 @@ def test_histories_share_their_axes() -> None:
 def test_a_policy_without_its_model_is_refused() -> None:
     with pytest.raises(ModelError, match="the policy carries no model"):
         draw_policy(replace(policy(build(grid=False)), model=None))
+
+
+def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"x\.bmp'\): the ending must be one of \.png, \.pdf, \.svg, \.jpg\."):
+        gm.plot(policy(build(grid=False)), tmp_path / "x.bmp")

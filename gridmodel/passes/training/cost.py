@@ -11,12 +11,14 @@ import numpy as np
 from cvxpy.atoms.affine.add_expr import AddExpression
 from cvxpy.atoms.affine.binary_operators import DivExpression, MulExpression, multiply
 from cvxpy.atoms.affine.broadcast_to import broadcast_to
+from cvxpy.atoms.affine.hstack import Hstack
 from cvxpy.atoms.affine.index import index, special_index
 from cvxpy.atoms.affine.promote import Promote
 from cvxpy.atoms.affine.reshape import reshape
 from cvxpy.atoms.affine.sum import Sum
 from cvxpy.atoms.affine.transpose import transpose
 from cvxpy.atoms.affine.unary_operators import NegExpression
+from cvxpy.atoms.affine.vstack import Vstack
 from cvxpy.atoms.elementwise.power import Power, PowerApprox
 
 from gridmodel.errors import NotApplicableError
@@ -55,7 +57,7 @@ class StageCost(AbstractCost):
 
         def one_day(*values: Any) -> Any:
             own = dict(zip(names, values, strict=True))
-            return sum((self._value(one.expression, own, some) for one in self.said), torch.zeros(()).to(some))
+            return sum((self._value(one.expression, own, some) for one in self.said), some.new_zeros(()))
 
         # cvxpy's shapes: agents first, days apart.
         given = [leaves[leaf][:, :, 0].T if leaf in shared else leaves[leaf].permute(1, 2, 0) for leaf in names]
@@ -80,8 +82,11 @@ class StageCost(AbstractCost):
                 raise NotApplicableError(f"{where} holds {node.name()}, which does not belong to its horizon.")
             return
         if type(node) not in _ATOMS:
-            known = ", ".join(sorted(kind.__name__ for kind in _ATOMS))
-            raise NotApplicableError(f"{where} has the atom {type(node).__name__}; training knows {known}.")
+            known = ", ".join(sorted(kind.__name__ for kind in _ATOMS if hasattr(cp, kind.__name__)))
+            raise NotApplicableError(
+                f"{where} has the atom {type(node).__name__}; training knows +, -, *, /, @, sum, square, power, pos, "
+                f"neg, hstack, vstack, x[...], {known}. Write the cost with these."
+            )
         for arg in node.args:
             self._check(arg, where)
 
@@ -109,6 +114,31 @@ def _reshape(node: Any, values: list[Any]) -> Any:
 def _index(node: Any, values: list[Any]) -> Any:
     key = tuple(slice(k.start, k.stop, k.step) if isinstance(k, slice) else k for k in node.key)
     return values[0][key].reshape(node.shape)
+
+
+def _huber(node: Any, values: list[Any]) -> Any:
+    edge, size = float(node.M.value), values[0].abs()
+    return (size <= edge) * size.square() + (size > edge) * (2 * edge * size - edge * edge)
+
+
+def _softplus(x: Any) -> Any:
+    import torch
+
+    return torch.logaddexp(x, torch.zeros_like(x))
+
+
+def _joined(parts: list[Any]) -> Any:
+    """Side by side: vectors one after the other, matrices by their columns."""
+    import torch
+
+    return torch.cat([part.reshape(1) if part.dim() == 0 else part for part in parts], dim=-1)
+
+
+def _stacked(parts: list[Any]) -> Any:
+    """One below the other."""
+    import torch
+
+    return torch.cat([part.reshape(1, -1) if part.dim() < 2 else part for part in parts], dim=0)
 
 
 def _largest(node: Any, values: list[Any]) -> Any:
@@ -144,4 +174,9 @@ _ATOMS: dict[type, Callable[[Any, list[Any]], Any]] = {
     cp.maximum: _largest,
     cp.minimum: _smallest,
     cp.exp: lambda _, x: x[0].exp(),
+    cp.log: lambda _, x: x[0].log(),
+    cp.logistic: lambda _, x: _softplus(x[0]),
+    cp.huber: _huber,
+    Hstack: lambda _, x: _joined(x),
+    Vstack: lambda _, x: _stacked(x),
 }

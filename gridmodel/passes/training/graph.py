@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gridmodel.errors import ModelError, NotApplicableError
+from gridmodel.errors import ModelError, NotApplicableError, ShapeError
 from gridmodel.grid.feeder import Feeder
 from gridmodel.ir.scenarios import Scenarios
 from gridmodel.ir.training import AgentKind, StepMap, TrainingGraph
 from gridmodel.language.declared import AbstractParty
 from gridmodel.language.model import Model
-from gridmodel.passes.training.kinds import kind_of
+from gridmodel.passes.training.kinds import check_series, kind_of
 from gridmodel.passes.training.network import FeederNetwork, Site, feeder_network
 
-__all__ = ["training_graph"]
+__all__ = ["check_days", "training_days", "training_graph"]
 
 Ints = NDArray[np.intp]
 
@@ -26,7 +27,8 @@ def training_graph(model: Model, scenarios: Scenarios) -> TrainingGraph:
     """The model's agents and network as training needs them; scenarios: the days to learn from.
 
     Raises:
-        NotApplicableError: agents without a horizon, couplings or costs of several agents, no action at all.
+        NotApplicableError: agents without a horizon, couplings or costs of several agents, no action at all, or a
+            network from which nobody draws.
         ModelError: what ``kind_of`` and ``feeder_network`` refuse.
     """
     parties = model.agents
@@ -50,9 +52,47 @@ def training_graph(model: Model, scenarios: Scenarios) -> TrainingGraph:
     steps, hours = days.pop()
     network, ports = _network(model, parties)
     kinds = tuple(kind_of(party, ports[party.name], scenarios) for party in parties)
+    _check_loads(model, scenarios)
     if not any(kind.actions for kind in kinds):
         raise NotApplicableError(f"model {model.name!r} has no action to learn: day.action(...).")
     return TrainingGraph(model.name, model.currency, steps, hours, kinds, network, _fingerprint(kinds, network))
+
+
+def training_days(model: Model) -> tuple[Scenarios, Scenarios]:
+    """The days that a model learns from, and those on which it is judged.
+
+    Raises:
+        NotApplicableError: it has none.
+    """
+    if model.scenarios is None:
+        raise NotApplicableError(
+            f"model {model.name!r} has no days to learn from: model.days(train, held_out), each a gm.Scenarios."
+        )
+    return model.scenarios
+
+
+def check_days(model: Model, scenarios: Scenarios) -> None:
+    """Refuses days that lack what the agents or the network need.
+
+    Raises:
+        DataError: a series is missing. ShapeError: it, or the network's loads, have another shape.
+    """
+    for party in model.agents:
+        if party.day is not None:
+            check_series(party, party.day, scenarios)
+    _check_loads(model, scenarios)
+
+
+def _check_loads(model: Model, scenarios: Scenarios) -> None:
+    """Refuses loads for another number of loads than the feeder has."""
+    if scenarios.loads is None or not isinstance(model.network, Feeder):
+        return
+    found, own = scenarios.loads.shape[-1], len(model.network.loads)
+    if found != own:
+        raise ShapeError(
+            f"the scenarios have loads of shape {scenarios.loads.shape}, and {model.network.name} has {own} loads: "
+            f"expected ({len(scenarios)}, {scenarios.steps}, {own}), in VA, in the order of its loads."
+        )
 
 
 def _network(model: Model, parties: list[AbstractParty]) -> tuple[FeederNetwork | None, dict[str, tuple[Ints, ...]]]:
@@ -77,7 +117,17 @@ def _network(model: Model, parties: list[AbstractParty]) -> tuple[FeederNetwork 
         return None, dict.fromkeys(spans, ())
     if not isinstance(model.network, Feeder) or model.voltages is None:
         raise NotApplicableError("training runs on three-phase feeders: model.place(gm.read_network('file.dss'), ...).")
+    if not sites:
+        raise NotApplicableError(
+            f"model {model.name!r} is on {model.network.name} and no agent draws power from it; "
+            "say where with day.draw(p, at=...), or leave model.place(...) out."
+        )
     network, port = feeder_network(model.network, sites, *model.voltages)
+    if away := [party.name for party in parties if party.day is not None and party.day.actions and not party.day.drawn]:
+        warnings.warn(
+            f"{', '.join(away)}: no power is drawn from {model.network.name}; if some should be, say where with "
+            "day.draw(p, at=...).", stacklevel=2,
+        )  # fmt: skip
     return network, {name: tuple(port[a:b] for a, b in parts) for name, parts in spans.items()}
 
 

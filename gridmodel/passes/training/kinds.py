@@ -14,8 +14,9 @@ from gridmodel.language.declared import AbstractParty
 from gridmodel.language.horizon import Horizon, Said
 from gridmodel.passes.training.cost import StageCost
 from gridmodel.passes.training.step_map import Leaves
+from gridmodel.runtime.limits import levers
 
-__all__ = ["kind_of"]
+__all__ = ["check_series", "kind_of"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -36,10 +37,11 @@ def kind_of(party: AbstractParty, ports: tuple[Ints, ...], scenarios: Scenarios)
     assert day is not None
     leaves = Leaves(day)
     _check_costs(party, day)
-    _check_series(party, day, scenarios)
+    _check_limits(party, day)
+    check_series(party, day, scenarios)
     steps = {name: _next(party, leaves, name) for name in day.states}
     actions = tuple(_action(party, leaves, name, steps) for name in day.actions)
-    return AgentKind(
+    kind = AgentKind(
         party.name, tuple(party.labels()), tuple(_state(leaves, name, steps[name], actions) for name in day.states),
         actions, {name: series.shared for name, series in day.known.items()},
         _observed(day, leaves, scenarios) if actions else (),
@@ -53,6 +55,8 @@ def kind_of(party: AbstractParty, ports: tuple[Ints, ...], scenarios: Scenarios)
         ),
         StageCost(tuple(day.costs), leaves),
     )  # fmt: skip
+    _check_directions(kind)
+    return kind
 
 
 def _next(party: AbstractParty, leaves: Leaves, name: str) -> StepMap:
@@ -77,19 +81,14 @@ def _action(party: AbstractParty, leaves: Leaves, name: str, steps: dict[str, St
                 f"{party.name}: the {what} bound of {name!r} holds {strange[0].sort} {strange[0].name!r}; bounds are "
                 "affine in series."
             )
-    moved = [state for state, step in steps.items() if any(leaf in step.terms for leaf in _leaves_of(name))]
+    parts = {Leaf("action", name), Leaf("up", name), Leaf("down", name)}
+    moved = [state for state, step in steps.items() if parts & step.terms.keys()]
     for state in moved:
         other = {leaf.name for leaf in steps[state].terms if leaf.sort in ("action", "up", "down")} - {name}
         if other:
             raise NotApplicableError(
                 f"{party.name}: the state {state!r} is moved by {name!r} and by {min(other)!r}; a policy keeps the "
                 "limits of states that one action moves. Split the agent, or the state."
-            )
-        by = np.concatenate([side.ravel() for side in _slopes(steps[state], name)])
-        if (by > 0).any() and (by < 0).any():
-            raise NotApplicableError(
-                f"{party.name}: {name!r} moves {state!r} in one direction when it rises and in the other when it "
-                "falls; training needs one direction."
             )
     otherwise = None
     if action.otherwise is not None:
@@ -100,15 +99,14 @@ def _action(party: AbstractParty, leaves: Leaves, name: str, steps: dict[str, St
     return ActionStep(name, unit, sides[0], sides[1], tuple(moved), otherwise)
 
 
-def _slopes(step: StepMap, action: str) -> tuple[Floats, Floats]:
-    """How a state moves a unit by which an action rises above 0, and by which it falls, shape (T or 1, N or 1)."""
-    zero = np.zeros((1, 1))
-    plain, up, down = (step.terms.get(leaf, zero) for leaf in _leaves_of(action))
-    return plain + up, plain - down
-
-
-def _leaves_of(action: str) -> tuple[Leaf, Leaf, Leaf]:
-    return Leaf("action", action), Leaf("up", action), Leaf("down", action)
+def _check_directions(kind: AgentKind) -> None:
+    for action, own in zip(kind.actions, levers(kind), strict=True):
+        for by in own:
+            if any(((slopes > 0) != by.rises).any() for slopes in (by.up, by.down)):
+                raise NotApplicableError(
+                    f"{kind.name}: {action.name!r} moves {by.state!r} in one direction when it rises and in the other "
+                    "when it falls; training needs one direction."
+                )
 
 
 def _state(leaves: Leaves, name: str, step: StepMap, actions: tuple[ActionStep, ...]) -> StateStep:
@@ -127,14 +125,27 @@ def _state(leaves: Leaves, name: str, step: StepMap, actions: tuple[ActionStep, 
 def _check_costs(party: AbstractParty, day: Horizon) -> None:
     if len(party.costs) != len(day.costs):
         own = {one.place for one in day.costs}
-        odd = next(cost for cost in party.costs if cost.place not in own)
+        odd = next((cost for cost in party.costs if cost.place not in own), party.costs[-1])
         raise NotApplicableError(
             f"{party.name}: the cost at {odd.place} is no cost of steps; declare it with day.minimize(...), one entry "
             "an agent and step."
         )
 
 
-def _check_series(party: AbstractParty, day: Horizon, scenarios: Scenarios) -> None:
+def _check_limits(party: AbstractParty, day: Horizon) -> None:
+    if odd := [limit for limit in party.limits if limit.constraint.id not in day.kept]:
+        raise NotApplicableError(
+            f"{party.name}: {odd[0]} is no bound of a state or an action, and policies keep no others. Bound what it "
+            "limits (for a ramp: the power is a state, its change the action), or make it a cost."
+        )
+
+
+def check_series(party: AbstractParty, day: Horizon, scenarios: Scenarios) -> None:
+    """Refuses scenarios that lack a series of an agent, or have it in another shape.
+
+    Raises:
+        ShapeError, DataError: so.
+    """
     if scenarios.steps != day.steps:
         raise ShapeError(
             f"{party.name} has a horizon of {day.steps} steps, the scenarios have days of {scenarios.steps}."

@@ -5,18 +5,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any, final
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from gridmodel.errors import ModelError, UnknownNameError
+from gridmodel.errors import ModelError, NotApplicableError, UnknownNameError
 from gridmodel.grid.checks import check_feeder
-from gridmodel.grid.elements import Generator, Terminal
+from gridmodel.grid.elements import Generator, Terminal, VoltVar
 from gridmodel.grid.feeder import Feeder
 from gridmodel.grid.flow.differentiable import TorchLoadFlow
-from gridmodel.grid.measured import measured
+from gridmodel.grid.measured import between_lines, measured
 from gridmodel.ir.training import AbstractNetwork, Flow
 
 __all__ = ["FeederNetwork", "Site", "feeder_network"]
@@ -46,7 +47,7 @@ class FeederNetwork(AbstractNetwork):
     def __init__(
         self, feeder: Feeder, first: int, watched: tuple[tuple[str, ...], sp.csr_array], v_min: float, v_max: float
     ) -> None:
-        self.feeder, self.first = feeder, first
+        self.feeder, self.first, self._limits = feeder, first, (v_min, v_max)
         self.nodes, self.matrix = watched
         self.lower, self.upper = np.full(len(self.nodes), v_min), np.full(len(self.nodes), v_max)
         self.ports = tuple(unit.name for unit in feeder.generators[first:])
@@ -56,6 +57,17 @@ class FeederNetwork(AbstractNetwork):
         self._layer = TorchLoadFlow(feeder, nodes=[feeder.nodes[k] for k in self.matrix.indices] if single else None)
         for note in self._layer.notes:
             warnings.warn(note, stacklevel=2)
+
+    @property
+    def droops(self) -> bool:
+        """Whether any inverter has one."""
+        return any(unit.droop is not None for unit in self.feeder.generators)
+
+    def without_droops(self) -> FeederNetwork:
+        """The same network with every inverter's droop switched off, the file's own too."""
+        plain = tuple(replace(unit, droop=None) for unit in self.feeder.generators)
+        feeder = replace(self.feeder, generators=plain)
+        return FeederNetwork(feeder, self.first, (self.nodes, self.matrix), *self._limits)
 
     def flow(self, p: Any, q: Any, loads: Any) -> Flow:
         """Magnitudes in pu at the nodes with limits."""
@@ -91,7 +103,8 @@ def feeder_network(
 
     Raises:
         UnknownNameError: a place on a bus or phase that the feeder does not have.
-        ModelError: not a place.
+        NotApplicableError: a place between a phase and the ground of a feeder whose loads all stand between lines.
+        ModelError: not a place, or not a droop.
     """
     made: dict[tuple[str, Any], Generator] = {}
     keys = [(site.place, site.droop) for site in sites]
@@ -120,11 +133,21 @@ def _port(feeder: Feeder, site: Site, name: str) -> Generator:
         raise UnknownNameError(
             f"{site.who} draws power at {site.place!r}: bus {bus} has phases {', '.join(map(str, phases)) or 'none'}."
         )
-    base, delta = known[bus].base, bool(text) and len(nodes) == 2
-    count = 1 if delta else len(nodes)
+    if site.droop is not None and not isinstance(site.droop, VoltVar):
+        raise ModelError(f"{site.who}: droop is {site.droop!r}, expected a law such as gm.VoltVar().")
+    # Without a ground, what a device draws from one phase has no way back.
+    lines = between_lines(feeder)
+    if lines and len(nodes) == 1:
+        pairs = " or ".join(f'"{bus}.{a}-{b}"' for a, b in combinations(phases, 2)) or "another bus"
+        raise NotApplicableError(
+            f"{site.who} draws power at {site.place!r}, from a phase to the ground; all loads of {feeder.name} stand "
+            f"between lines, so devices do too: write {pairs}."
+        )
+    base, delta = known[bus].base, len(nodes) > 1 and (lines or bool(text))
+    count = 1 if delta and len(nodes) == 2 else len(nodes)
     terminal = Terminal(bus, nodes if delta else (*nodes, 0))
     between = delta or count > 1
-    droop = {} if site.droop is None else {"droop": site.droop, "s_max": 0.0}
+    droop: dict[str, Any] = {} if site.droop is None else {"droop": site.droop, "s_max": 0.0}
     return Generator(
         name, terminal, count, "delta" if delta else "wye", 0j, base * (np.sqrt(3.0) if between else 1.0), **droop
     )

@@ -95,6 +95,9 @@ COSTS: list[tuple[str, Any]] = [
     ("quadratic", lambda d, p, e: 0.3 * cp.square(p - 1) + cp.power(cp.abs(e[:, 1:] - 5), 3)),
     ("outside a band", lambda d, p, e: cp.pos(e[:, 1:] - 6) + cp.maximum(4 - e[:, :-1], 0, 0.1 * p)),
     ("sum of the day", lambda d, p, e: cp.reshape(cp.sum(cp.square(p), axis=1), (2, 1), order="F") @ ONES),
+    ("ramps", lambda d, p, e: cp.hstack([cp.huber(p[:, :1], 2.0), cp.square(cp.diff(p, axis=1))])),
+    ("rounded", lambda d, p, e: cp.logistic(p) - cp.log(e[:, 1:] + 5) + cp.huber(p, 0.5)),
+    ("row by row", lambda d, p, e: cp.vstack([cp.square(p[0]), cp.abs(p[1])])),
     ("by agent", lambda d, p, e: cp.multiply(np.array([[1.0], [2.0]]), cp.exp(p / 3))),
 ]  # fmt: skip
 
@@ -189,6 +192,52 @@ def test_places_that_are_not_there_are_named(place: str, kind: type[Exception], 
         training_graph(with_network(place), days())
 
 
+def on_lines(place: str | tuple[str, str], droop: gm.VoltVar | None = None) -> gm.Model:
+    """IEEE 37 has no ground: all its loads stand between lines."""
+    model = gm.Model("lines")
+    day = battery(model)
+    model.place(gm.read_network(FEEDERS / "37Bus" / "ieee37.dss"), 0.95, 1.05)
+    day.draw(day.actions["p"].variable, at=place, rating=4, droop=droop)
+    return model
+
+
+def test_devices_stand_between_lines_where_nothing_is_grounded() -> None:
+    with pytest.raises(
+        NotApplicableError, match=r'battery\[0\].*draws power at \'742.2\'.*write "742.1-2" or "742.1-3"'
+    ):
+        training_graph(on_lines("742.2"), days())
+    network = training_graph(on_lines(("742", "742.1-2")), days()).network
+    assert network is not None
+    own = network.feeder.generators  # type: ignore[attr-defined]
+    assert [(unit.connection, unit.phases, unit.terminal.nodes) for unit in own] == [
+        ("delta", 3, (1, 2, 3)), ("delta", 1, (1, 2)),
+    ]  # fmt: skip
+    # A balanced device of three phases lowers all three voltages of its bus by nearly as much.
+    none, some = (network.exact(np.array([[p, 0.0]]), None, None).u[0] for p in (0.0, 60.0))
+    fall = [none[k] - some[k] for k, name in enumerate(network.nodes) if name.startswith("742.")]
+    assert min(fall) > 1e-4
+    assert max(fall) < 1.5 * min(fall)
+
+
+def test_a_droop_is_a_law() -> None:
+    with pytest.raises(ModelError, match=r"battery\[0\] .*: droop is 0.05, expected a law such as gm.VoltVar"):
+        training_graph(on_lines("742", droop=0.05), days())  # type: ignore[arg-type]
+
+
+def test_loads_are_those_of_the_feeder() -> None:
+    rows = gm.Scenarios(days().series, np.ones((3, STEPS, 2), dtype=np.complex128))
+    with pytest.raises(ShapeError, match=r"shape \(3, 4, 2\), and ieee13nodeckt has 15 loads: expected \(3, 4, 15\)"):
+        training_graph(with_network("684.1"), rows)
+
+
+def test_who_draws_from_no_place_is_told() -> None:
+    model = with_network("684.1")
+    day = model.agent("boiler").horizon(STEPS, 0.5)
+    day.minimize(day.action("heat", bounds=(0, 1)))
+    with pytest.warns(UserWarning, match=r"boiler: no power is drawn from ieee13nodeckt; .* day.draw\(p, at="):
+        training_graph(model, days())
+
+
 def no_horizon(model: gm.Model) -> Any:
     model.agent("idle").variable("x")
 
@@ -211,6 +260,11 @@ def not_affine(model: gm.Model) -> Any:
     day = model.agent("b").horizon(STEPS, 0.5)
     x = day.state("x", start=0)
     day.next("x", cp.pos(x[:-1]))
+
+
+def own_limit(model: gm.Model) -> Any:
+    p = model["battery"]["p"]
+    model["battery"].subject_to(cp.abs(cp.diff(p, axis=1)) <= 1, name="ramp")
 
 
 def two_masters(model: gm.Model) -> Any:
@@ -248,6 +302,10 @@ def other_agents(model: gm.Model) -> Any:
     model.fleet("b", 3).horizon(STEPS, 0.5).series("sun")
 
 
+def network_without_draw(model: gm.Model) -> Any:
+    model.place(gm.read_network(FEEDERS / "13Bus" / "IEEE13Nodeckt.dss"), 0.95, 1.05)
+
+
 def draw_without_network(model: gm.Model) -> Any:
     day = model.agent("b").horizon(STEPS, 0.5)
     day.draw(day.action("u", bounds=(0, 1)), at="1.1")
@@ -257,6 +315,8 @@ def draw_without_network(model: gm.Model) -> Any:
     ("wrong", "kind", "said"),
     [
         (no_horizon, NotApplicableError, r"idle \(declared at test_graph.py:\d+\) has no horizon"),
+        (network_without_draw, NotApplicableError, "'wrong' is on ieee13nodeckt and no agent draws power from it"),
+        (own_limit, NotApplicableError, r"battery: ramp at test_graph.py:\d+ is no bound of a state or an action"),
         (coupled, NotApplicableError, "has coupling 'limit': policies without messages meet through the network only"),
         (no_next, ModelError, "what comes next of the state 'x' .* is not said"),
         (not_causal, ModelError, "not causal: in step 0 it holds action 'u' of step 1"),
