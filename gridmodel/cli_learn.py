@@ -39,6 +39,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", metavar="FILE", help="written now and then, and at the end")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint, where there is one")
     parser.add_argument("--device", default="cpu", metavar="cpu|cuda", help="where to compute (default: cpu)")
+    parser.add_argument("--threads", type=_count, default=1, metavar="N", help="that share an operation (default: 1)")
     parser.add_argument("--target-cost", type=_finite, metavar="C", help="end early: cost a day, with --target-share")
     parser.add_argument("--target-share", type=_share, metavar="S", help="and share of node-steps outside the limits")
     parser.add_argument("--no-verify", action="store_true", help="do not judge on the held-out days")
@@ -86,6 +87,7 @@ def trained(options: argparse.Namespace, model: Model, chosen: Mapping[str, str]
             checkpoint=options.checkpoint,
             resume=options.resume,
             device=options.device,
+            threads=options.threads,
             progress=progress,
         )
     policy.source = {"model": options.model, "options": dict(chosen)}

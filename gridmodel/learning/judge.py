@@ -16,6 +16,7 @@ from gridmodel.ir.training import Leaf, StateStep, TrainingGraph
 from gridmodel.learning.certificate import Left
 from gridmodel.runtime.environment import Environment
 from gridmodel.runtime.policies import Policies
+from gridmodel.runtime.threads import threads
 
 __all__ = ["Judged", "judge_days"]
 
@@ -71,9 +72,10 @@ def judge_days(graph: TrainingGraph, policies: Policies | None, scenarios: Scena
     env = Environment(graph, torch.float64)
     own = None if policies is None else policies.like([x.to(env.device, env.dtype) for x in policies.tensors])
     tallies = _tallies(graph)
-    parts = [
-        _some(env, own, scenarios.take(slice(k, k + _AT_ONCE)), tallies) for k in range(0, len(scenarios), _AT_ONCE)
-    ]
+    with threads():
+        parts = [
+            _some(env, own, scenarios.take(slice(k, k + _AT_ONCE)), tallies) for k in range(0, len(scenarios), _AT_ONCE)
+        ]
     cost = np.concatenate([cost for cost, _, _ in parts])
     states = {f"{graph.kinds[k].name}.{name}": one.left(graph.steps, len(cost)) for (k, name), one in tallies.items()}
     network = graph.network

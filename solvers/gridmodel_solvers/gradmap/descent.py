@@ -32,7 +32,8 @@ class AbstractDescent(AbstractRounds):
     hidden: sizes of the policies' hidden layers. days: of a round, drawn anew each time. gradient: "through" is exact,
     "open-loop" leaves out the later policies' answers and costs less.
     margin: pu by which limits are tightened. penalty: of one pu at one node in one step. temperature: pu.
-    rate: of Adam; falls to a tenth.
+    rate: of Adam; falls to a tenth. average: rounds over which weights are averaged to the policies that a run gives;
+    one at its start, when they still move far, so many at its end.
 
     Raises:
         ModelError: an option out of its range.
@@ -44,9 +45,10 @@ class AbstractDescent(AbstractRounds):
     penalty: float = 4.0
     temperature: float = 2e-3
     rate: float = 1e-2
+    average: int = 10
 
     def __post_init__(self) -> None:
-        self.require_positive("days", "penalty", "temperature", "rate")
+        self.require_positive("days", "penalty", "temperature", "rate", "average")
         if not self.hidden or any(size < 1 for size in self.hidden) or self.margin < 0:
             raise ModelError(f"{self.name}: hidden={self.hidden}, margin={self.margin}; expected sizes and pu.")
         if self.gradient not in ("open-loop", "through"):
@@ -71,7 +73,7 @@ class AbstractDescent(AbstractRounds):
         del generator
         duals = self.duals()
         first = None if duals is None or env.lower is None else duals.first(env.lower)
-        return {"kinds": [Moments.fresh(one).tree(0) for one in weights], "duals": first}
+        return {"kinds": [Moments.fresh(one).tree(0) for one in weights], "means": list(weights), "duals": first}
 
     def learn(
         self, state: dict[str, Any], env: Environment, batch: Batch, generator: torch.Generator, progress: float
@@ -88,7 +90,7 @@ class AbstractDescent(AbstractRounds):
             over.append(tightened.excursions(env, found))
             return value + tightened(over[0], None if state["duals"] is None else state["duals"]["multipliers"])
 
-        called = call(env, self.policies(state, env), batch, loss, self.gradient)
+        called = call(env, self.viewed(env, [kept["weights"] for kept in state["kinds"]]), batch, loss, self.gradient)
         kinds, duals, known, rate = [], state["duals"], self.duals(), falling(self.rate, 0.1, progress)
         for k, kept in enumerate(state["kinds"]):
             moments, acts = Moments.of(kept), env.graph.kinds[k].actions
@@ -96,8 +98,10 @@ class AbstractDescent(AbstractRounds):
             kinds.append(moments.tree(made))
         if over and duals is not None and known is not None:
             duals = known.after(duals, over[0], tightened.weight)
-        return {"kinds": kinds, "duals": duals}, called.outcome
+        share = 1.0 / (1.0 + (self.average - 1) * progress)
+        means = [torch.lerp(mean, kept["weights"], share) for mean, kept in zip(state["means"], kinds, strict=True)]
+        return {"kinds": kinds, "means": means, "duals": duals}, called.outcome
 
     def policies(self, state: dict[str, Any], env: Environment) -> Policies:
-        """The policies as they stand."""
-        return self.viewed(env, state["kinds"])
+        """The policies, averaged over the last rounds."""
+        return self.viewed(env, state["means"])

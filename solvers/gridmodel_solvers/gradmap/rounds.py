@@ -87,10 +87,10 @@ class AbstractRounds(AbstractTrainer):
         """Of the layers of a kind's policies."""
         return (env.width(k), *self.hidden, len(env.graph.kinds[k].actions))
 
-    def viewed(self, env: Environment, kept: Sequence[dict[str, Any]]) -> Policies:
-        """The policies whose numbers come first in each kind's weights."""
+    def viewed(self, env: Environment, weights: Sequence[Tensor]) -> Policies:
+        """The policies whose numbers come first in the weights of each kind."""
         acting = [bool(kind.actions) for kind in env.graph.kinds]
-        layers = [views(one["weights"], self.sizes(env, k)) if acting[k] else () for k, one in enumerate(kept)]
+        layers = [views(one, self.sizes(env, k)) if acting[k] else () for k, one in enumerate(weights)]
         return Policies(tuple(tuple(one) for one in layers))
 
     def require_positive(self, *options: str) -> None:

@@ -118,7 +118,7 @@ class AbstractPPO(AbstractRounds):
 
     def policies(self, state: dict[str, Any], env: Environment) -> Policies:
         """The mean actions, without exploring."""
-        return self.viewed(env, state["actors"])
+        return self.viewed(env, [kept["weights"] for kept in state["actors"]])
 
     @property
     def _critic(self) -> Critic:

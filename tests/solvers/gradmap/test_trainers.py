@@ -71,6 +71,18 @@ def test_one_step_down_the_gradient_is_adams() -> None:
     assert torch.allclose(moments.weights, flat, rtol=1e-9, atol=1e-10)
 
 
+def test_policies_are_means_of_the_weights_of_more_and_more_rounds() -> None:
+    trainer, (env, days) = GradMAP(hidden=(6, 5), days=4, average=3), environment(network=False)
+    state = trainer.init(env, 0)
+    mean = state["kinds"][0]["weights"]
+    for progress, rounds in ((0.0, 1.0), (0.5, 2.0), (1.0, 3.0)):
+        state, _ = trainer.step(state, env, days, progress)
+        mean = mean + (state["kinds"][0]["weights"] - mean) / rounds
+        given = torch.cat([x.flatten(1) for layer in trainer.policies(state, env).layers[0] for x in layer], dim=1)
+        assert torch.allclose(given, mean, rtol=1e-5, atol=1e-7)
+    assert not torch.allclose(given, state["kinds"][0]["weights"], rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("trainer", TRAINERS, ids=lambda trainer: trainer.name)
 def test_a_run_goes_on_from_what_torch_saved_to_the_same_numbers(trainer: AbstractTrainer) -> None:
     env, straight, again = resumed(trainer)
