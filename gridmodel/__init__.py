@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gridmodel.learning.network_optimum import foresight_on_network
     from gridmodel.learning.policy import Policy
     from gridmodel.learning.train import Target, train
+    from gridmodel.modelfile import read_model
     from gridmodel.physics.disaggregate import band_of, disaggregate
     from gridmodel.physics.flexibility import flexibility
     from gridmodel.physics.flexible import FlexibleDevice
@@ -84,6 +85,7 @@ __all__ = [
     "opf",
     "plot",
     "privacy",
+    "read_model",
     "read_network",
     "reconfiguration",
     "recover",
@@ -132,6 +134,7 @@ _HOMES = {
     "opf": "gridmodel.physics.opf",
     "plot": "gridmodel.report.plot",
     "privacy": "gridmodel.report.privacy",
+    "read_model": "gridmodel.modelfile",
     "read_network": "gridmodel.grid.read",
     "reconfiguration": "gridmodel.physics.reconfiguration",
     "recover": "gridmodel.physics.multiphase.recover",

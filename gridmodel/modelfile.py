@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _CASES = (".m", ".dss", ".json")
 
-__all__ = ["Shipped", "load_model", "shipped_models"]
+__all__ = ["Shipped", "load_model", "read_model", "shipped_models"]
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,25 @@ def shipped_models() -> dict[str, Shipped]:
     return {}
 
 
-def load_model(name: str, options: Mapping[str, str]) -> Model:
+def read_model(name: str, /, **options: Any) -> Model:
+    """The model that ``name`` names on the command line too, e.g. ``gm.read_model("grid_edge", agents=100)``.
+
+    Args:
+        name: a Python file that defines ``build(**options)``, a network file (.m, .dss, .json), or a shipped model.
+        options: of the model; text is read as ``--set`` reads it.
+
+    Raises:
+        ModelError: as of ``load_model``.
+    """
+    return load_model(name, options)
+
+
+def load_model(name: str, options: Mapping[str, Any]) -> Model:
     """The model that a command line names.
 
     Args:
         name: a Python file that defines ``build(**options)``, a network file (.m, .dss, .json), or a shipped model.
-        options: what ``--set`` gave, as text.
+        options: by name; text, as ``--set`` gives it, becomes what the option's default asks for.
 
     Raises:
         UnknownNameError: nothing of that name, or no such option.
@@ -84,7 +97,7 @@ def _not_found(name: str, path: Path, shipped: list[str]) -> str:
     return f"no model {name!r}: shipped are {', '.join(shipped)}; or give a .py, .m, .dss or .json file.{hint}"
 
 
-def _from_python(path: Path, options: Mapping[str, str]) -> Model:
+def _from_python(path: Path, options: Mapping[str, Any]) -> Model:
     from gridmodel.language.model import Model
 
     with _running(path):
@@ -100,7 +113,7 @@ def _from_python(path: Path, options: Mapping[str, str]) -> Model:
     return model
 
 
-def _from_case(path: Path, options: Mapping[str, str]) -> Model:
+def _from_case(path: Path, options: Mapping[str, Any]) -> Model:
     from gridmodel.grid.read import read_network
     from gridmodel.physics.opf import opf
 
@@ -145,7 +158,7 @@ def _place(error: BaseException, path: Path) -> str:
     return f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else path.name
 
 
-def _arguments(function: Callable[..., Any], options: Mapping[str, str], where: str, skip: int = 0) -> dict[str, Any]:
+def _arguments(function: Callable[..., Any], options: Mapping[str, Any], where: str, skip: int = 0) -> dict[str, Any]:
     signature = inspect.signature(function)
     parameters = list(signature.parameters.values())[skip:]
     known = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
@@ -159,13 +172,13 @@ def _arguments(function: Callable[..., Any], options: Mapping[str, str], where: 
     missing = [key for key, p in known.items() if p.default is p.empty and key not in options]
     if missing:
         raise UnknownNameError(f"{where} needs the option {missing[0]!r}: give --set {missing[0]}=VALUE.")
-    return {key: _value(text, known[key]) if key in known else _guess(text) for key, text in options.items()}
+    return {key: _value(given, known[key]) if key in known else _guess(given) for key, given in options.items()}
 
 
-def _value(text: str, parameter: inspect.Parameter) -> Any:
+def _value(text: Any, parameter: inspect.Parameter) -> Any:
     """The text of an option as bool, int, float or str, as its default and its annotation ask."""
     key, default = parameter.name, parameter.default
-    if isinstance(default, str):
+    if isinstance(default, str) or not isinstance(text, str):
         return text
     value = _guess(text)
     if "str" in str(parameter.annotation):  # e.g. int | str
@@ -183,7 +196,9 @@ def _value(text: str, parameter: inspect.Parameter) -> Any:
     return float(value) if isinstance(default, float) else value
 
 
-def _guess(text: str) -> Any:
+def _guess(text: Any) -> Any:
+    if not isinstance(text, str):
+        return text
     words = {"true": True, "false": False, "none": None}
     if text.lower() in words:
         return words[text.lower()]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import gridmodel as gm
 from gridmodel.errors import DataError, ModelError, UnknownNameError
 from gridmodel.modelfile import load_model, shipped_models
 
@@ -129,3 +130,12 @@ def test_code_without_a_file_is_no_line_of_the_user(
     path = write("def build():\n    exec('def f():\\n    raise ValueError(1)\\nf()')\n")
     with pytest.raises(ModelError, match=r"ValueError: 1 \(mine.py:2\)"):
         load_model(path, {})
+
+
+def test_python_reads_models_as_the_command_line_does(write: Write) -> None:
+    path = write(GOOD)
+    assert gm.read_model(path).name == "2 1.5 a False None"
+    assert gm.read_model(path, size=3, price="2", name="b", big=True, extra=[1]).name == "3 2.0 b True [1]"
+    assert gm.read_model("lmp", load=90.0).name == load_model("lmp", {"load": "90"}).name
+    with pytest.raises(UnknownNameError, match="no option 'sise'"):
+        gm.read_model(path, sise=3)
