@@ -27,7 +27,7 @@ from gridmodel.runtime.training import AbstractTrainer, Round
 __all__ = ["Target", "train", "trainers"]
 
 Progress = Callable[[int, int, Round], None]
-_TIMED = 4  # rounds from which the length of a run is found
+_TIMED, _SPENT = 4, 0.1  # rounds at least, and share of the budget, from which the length of a run is found
 _SAVED = 20.0  # seconds between checkpoints
 _WINDOW = 8  # rounds over which a target is judged
 
@@ -176,9 +176,10 @@ class _Run:
 
     def _settle(self) -> None:
         """Finds how many rounds the minutes allow, from the first ones but the very first."""
-        if self.total is None and len(self.seconds) == _TIMED:
-            each = (self.seconds[-1] - self.seconds[0]) / (_TIMED - 1)
-            self.total = max(_TIMED, int((self.budget - self.seconds[-1]) / max(each, 1e-6)) + _TIMED)
+        rounds, spent = len(self.seconds), self.seconds[-1]
+        if self.total is None and rounds >= _TIMED and spent >= _SPENT * self.budget:
+            each = (spent - self.seconds[0]) / (rounds - 1)
+            self.total = rounds + max(0, int((self.budget - spent) / max(each, 1e-6)))
 
     def save(self, path: Path) -> None:
         """Writes the checkpoint, whole or not at all; a full disk is said and the run goes on."""
