@@ -40,11 +40,13 @@ class AbstractDescent(AbstractRounds):
     """
 
     unsolved: ClassVar[str] = "learn from the other steps only"
+    hidden: tuple[int, ...] = (24, 24)
+    days: int = 8
     gradient: Gradient = "open-loop"
     margin: float = 5e-3
     penalty: float = 4.0
     temperature: float = 2e-3
-    rate: float = 1e-2
+    rate: float = 1.7e-2
     average: int = 10
 
     def __post_init__(self) -> None:

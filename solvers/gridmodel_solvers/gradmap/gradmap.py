@@ -44,7 +44,7 @@ class GradMAP(_AbstractPriced):
     name: ClassVar[str] = "gradmap"
     delta: float = 0.3
     reach: float = 2.0
-    epochs: int = 2
+    epochs: int = 3
     parts: int = 4
 
     def __post_init__(self) -> None:
