@@ -46,7 +46,7 @@ class AbstractDescent(AbstractRounds):
     margin: float = 5e-3
     penalty: float = 4.0
     temperature: float = 2e-3
-    rate: float = 1.7e-2
+    rate: float = 1e-2
     average: int = 10
 
     def __post_init__(self) -> None:
