@@ -104,19 +104,25 @@ def fit(
     return trained[key]
 
 
-def main() -> None:
-    """Reads the options and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """A parser with the options of the model, of every training and of the table."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agents", type=int, default=100)
     parser.add_argument("--days", type=int, default=512, help="to learn from (default: 512)")
     parser.add_argument("--held-out", type=int, default=64)
     parser.add_argument("--model-seed", type=int, default=0, help="of days, sizes and places (default: 0)")
     parser.add_argument("--droop", choices=["devices", "all", "none"], default="devices")
-    known = sorted(trainers(), key=lambda name: name != "gradmap")
-    parser.add_argument("--methods", nargs="+", default=known, help="the first trains without grid too (default: all)")
-    parser.add_argument("--seconds", type=float, default=30.0, help="of training, for every method (default: 30)")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of every training (default: 30)")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--json", metavar="FILE")
+    return parser
+
+
+def main() -> None:
+    """Reads the options and prints the table."""
+    parser = arguments(__doc__)
+    known = sorted(trainers(), key=lambda name: name != "gradmap")
+    parser.add_argument("--methods", nargs="+", default=known, help="the first trains without grid too (default: all)")
     parser.add_argument("--plot", metavar="FILE", help="cost and violation against time for all methods")
     options = parser.parse_args()
     trained: dict[tuple[str, int], Policy] = {}
