@@ -144,7 +144,10 @@ def read_network_file(path: str | Path) -> Network:
         model = onnx.load(str(path))
         kept = {one.name: np.asarray(onnx.numpy_helper.to_array(one), np.float64) for one in model.graph.initializer}
         center, scale = kept["center"], kept["scale"]
-        layers = [(kept[f"weight{j}"], kept[f"offset{j}"]) for j in range((len(kept) - 2) // 2)]
+        layers = [
+            (kept[f"weight{j}"], kept[f"offset{j}"]) for j in range(sum(name.startswith("weight") for name in kept))
+        ]
+        gain = kept["gain"]
     except Exception as error:  # protobuf raises what it likes
         raise DataError(f"{path} is no network that gridmodel exported: {error}.") from None
 
@@ -152,6 +155,6 @@ def read_network_file(path: str | Path) -> Network:
         value = (seen - center) / scale
         for weight, offset in layers:
             value = np.tanh(value @ weight + offset)
-        return value
+        return np.clip(gain * value, -1.0, 1.0)
 
     return run

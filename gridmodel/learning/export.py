@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gridmodel.errors import ModelError, UnknownNameError
 from gridmodel.ir.training import TrainingGraph
 from gridmodel.learning.contract import contract_dict
-from gridmodel.runtime.agents import seen_order
+from gridmodel.runtime.agents import GAIN, seen_order
 
 if TYPE_CHECKING:
     from gridmodel.learning.policy import Policy
@@ -94,6 +94,8 @@ def _arrays(policy: Policy, k: int, i: int) -> Iterator[tuple[str, Floats32]]:
     center, scale = agent_scale(policy.graph, k, i)
     yield "center", center
     yield "scale", scale
+    for name, value in (("gain", GAIN), ("least", -1.0), ("most", 1.0)):
+        yield name, np.array(value, dtype=np.float32)
     for j, (weight, offset) in enumerate(agent_layers(policy, k, i)):
         yield f"weight{j}", weight
         yield f"offset{j}", offset
@@ -107,12 +109,13 @@ def _draft(onnx: Any, policy: Policy, k: int) -> Any:
     nodes = [make.make_node("Sub", ["observation", "center"], ["moved"]),
              make.make_node("Div", ["moved", "scale"], ["out0"])]  # fmt: skip
     for j in range(layers):
-        end = "raw" if j == layers - 1 else f"out{j + 1}"
         nodes += [
             make.make_node("MatMul", [f"out{j}", f"weight{j}"], [f"product{j}"]),
             make.make_node("Add", [f"product{j}", f"offset{j}"], [f"sum{j}"]),
-            make.make_node("Tanh", [f"sum{j}"], [end]),
+            make.make_node("Tanh", [f"sum{j}"], [f"out{j + 1}"]),
         ]
+    nodes += [make.make_node("Mul", [f"out{layers}", "gain"], ["wide"]),
+              make.make_node("Clip", ["wide", "least", "most"], ["raw"])]  # fmt: skip
     kind = onnx.TensorProto.FLOAT
     ends = [
         make.make_tensor_value_info(name, kind, ["days", width])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gridmodel.learning.export import agent_layers, agent_scale, find_agent
+from gridmodel.runtime.perceptron import saturated
 
 if TYPE_CHECKING:
     from gridmodel.learning.policy import Policy
@@ -16,7 +17,7 @@ __all__ = ["AgentNetwork", "module_of"]
 
 
 class AgentNetwork(nn.Module):  # type: ignore[misc]
-    """raw = tanh(W_L h_L + b_L), h_l+1 = tanh(W_l h_l + b_l), h_1 = (observation - center) / scale.
+    """raw = clip(s h_L, -1, 1), h_l+1 = tanh(W_l h_l + b_l), h_1 = (observation - center) / scale, s = ``GAIN``.
 
     Takes observations in physical units, shape (days, F); gives raw actions between -1 and 1, shape (days, A).
     """
@@ -40,7 +41,7 @@ class AgentNetwork(nn.Module):  # type: ignore[misc]
         value = (observation - self.center) / self.scale
         for layer in self.layers:
             value = torch.tanh(layer(value))
-        return value
+        return saturated(value)
 
 
 def module_of(policy: Policy, agent: str) -> AgentNetwork:

@@ -18,6 +18,7 @@ from gridmodel.ir.result import AbstractVerifiable
 from gridmodel.ir.training import TrainingGraph
 from gridmodel.language.model import Model
 from gridmodel.learning.certificate import PolicyCertificate, PolicyCertificates
+from gridmodel.runtime.agents import GAIN
 from gridmodel.runtime.training import Round
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Policy(AbstractVerifiable):
             "method": self.method, "seed": self.seed, "fingerprint": self.graph.fingerprint, "model": self.graph.name,
             "status": self.status, "message": self.message, "seconds": self.seconds, "options": dict(self.options),
             "history": [asdict(one) for one in self.history], "source": self.source,
+            "gain": GAIN,
         }  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part.npz")
@@ -95,11 +97,13 @@ class Policy(AbstractVerifiable):
         """Policies of a model from a file.
 
         Raises:
-            DataError: no such file, or not a policy. ModelError: of another model.
+            DataError: no such file, or not a policy. ModelError: of another model or version.
         """
         from gridmodel.passes.training.graph import training_days, training_graph
 
         about, weights = read_policy(path)
+        if about.get("gain") != GAIN:
+            raise ModelError(f"{path} was saved by another version, whose networks say other actions; train again.")
         graph = training_graph(model, training_days(model)[0])
         if about["fingerprint"] != graph.fingerprint:
             counts = {name.split("/")[0]: len(values) for name, values in weights.items()}

@@ -17,11 +17,14 @@ from gridmodel.errors import DataError
 from gridmodel.ir.training import AgentKind, Draw, Leaf, Observation, StepMap
 from gridmodel.runtime.limits import Lever, at_step, levers, sign_of, viable
 
-__all__ = ["CLOCK", "DayOfAgents", "one_agent", "seen_order"]
+__all__ = ["CLOCK", "GAIN", "DayOfAgents", "one_agent", "seen_order"]
 
 Floats = NDArray[np.float64]
 CLOCK = 2
 """What policies see first: sine and cosine of the time of day."""
+GAIN = 1.25
+"""What policies say is their network's output, a tanh, times this and clipped to -1 and 1, the ends of what devices may
+do: prices and voltages ask for the ends themselves, which a tanh only nears."""
 
 
 def seen_order(kind: AgentKind) -> tuple[Observation, ...]:

@@ -1,6 +1,7 @@
 """Small tanh networks of many agents, forward and backward by hand, a few agents at a time.
 
     h_l+1 = tanh(W_l' h_l + b_l),   dJ/dz_l = (W_l+1 dJ/dz_l+1) (1 - h_l+1^2),   dJ/dW_l = h_l dJ/dz_l'
+    a = clip(s h_L, -1, 1), the raw actions, with s = ``GAIN``
 
 All agents at once would move every activation through memory; a few agents' stay in the cache. Needs torch.
 """
@@ -13,7 +14,21 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-__all__ = ["Layer", "activations", "backward", "blocks", "columns", "layer", "parameters", "sensitivities", "views"]
+from gridmodel.runtime.agents import GAIN
+
+__all__ = [
+    "Layer",
+    "activations",
+    "backward",
+    "blocks",
+    "columns",
+    "inwards",
+    "layer",
+    "parameters",
+    "saturated",
+    "sensitivities",
+    "views",
+]  # fmt: skip
 
 Layer = tuple[Tensor, Tensor]
 """Weights, shape (N, in, out), and offsets, (N, 1, out)."""
@@ -38,6 +53,19 @@ def activations(layers: Sequence[Layer], value: Tensor) -> list[Tensor]:
     return found
 
 
+def saturated(out: Tensor) -> Tensor:
+    """Raw actions from the last outputs."""
+    return (out * GAIN).clamp(-1.0, 1.0)
+
+
+def inwards(out: Tensor, g: Tensor) -> Tensor:
+    """The gradient by the last outputs, from that by raw actions, g; 0 where a step down it leads further past an end.
+
+    Past an end the exact one is 0 in both directions, and a raw action that is once there would stay.
+    """
+    return torch.where((out.abs() < 1.0 / GAIN) | (out * g > 0), g * GAIN, torch.zeros_like(g))
+
+
 def backward(
     layers: Sequence[Layer], acts: Sequence[Tensor], g: Tensor, out: Sequence[Layer] | None, down: bool = False
 ) -> Tensor:
@@ -59,13 +87,13 @@ def backward(
 
 
 def sensitivities(layers: Sequence[Layer], value: Tensor, inputs: slice) -> list[Tensor]:
-    """The slopes of every output by some inputs, shape (N, inputs, B) each."""
+    """The slopes of every raw action by some inputs, shape (N, inputs, B) each."""
     acts = activations(layers, value)
     found = []
     first = (layers[0][0][:, inputs], layers[0][1])
     for j in range(acts[-1].shape[1]):
         g = torch.zeros_like(acts[-1])
-        g[:, j] = 1.0
+        g[:, j] = GAIN * (acts[-1][:, j].abs() < 1.0 / GAIN)
         found.append(backward([first, *layers[1:]], acts, g, None, down=True))
     return found
 

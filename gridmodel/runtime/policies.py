@@ -1,6 +1,7 @@
 """Policies of many agents, each a small network of its own, evaluated together. Needs torch.
 
-Agent i of a kind:  a = tanh(W_L h_L + b_L),  h_l+1 = tanh(W_l h_l + b_l),  h_1 what it sees; no number is shared.
+Agent i of a kind:  a = clip(s h_L, -1, 1),  h_l+1 = tanh(W_l h_l + b_l),  h_1 what it sees,  s = ``GAIN``;
+no other number is shared.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 from gridmodel.ir.training import TrainingGraph
 from gridmodel.runtime.chain import Answer
 from gridmodel.runtime.environment import Environment
-from gridmodel.runtime.perceptron import Layer, activations, blocks, columns, sensitivities
+from gridmodel.runtime.perceptron import Layer, activations, blocks, columns, saturated, sensitivities
 
 __all__ = ["Policies"]
 
@@ -47,7 +48,7 @@ class Policies:
     def __call__(self, k: int, t: int, seen: Tensor) -> Tensor:
         """Raw actions of the agents of kind k, shape (N, B, A), from what they see, (N, B, F), at any step."""
         del t
-        return activations(self.layers[k], seen.transpose(1, 2))[-1].transpose(1, 2)
+        return saturated(activations(self.layers[k], seen.transpose(1, 2))[-1]).transpose(1, 2)
 
     def day(self, k: int, seen: Tensor) -> Tensor:
         """Raw actions of all steps, shape (T, N, B, A), from what is seen, (T, N, B, F)."""
@@ -56,7 +57,7 @@ class Policies:
         steps, count, days, _ = seen.shape
         out = seen.new_empty((steps, count, days, self.layers[k][-1][0].shape[-1]))
         for block in blocks(count, steps * days, seen.device):
-            found = activations([(w[block], b[block]) for w, b in self.layers[k]], columns(seen, block))[-1]
+            found = saturated(activations([(w[block], b[block]) for w, b in self.layers[k]], columns(seen, block))[-1])
             out[:, block] = found.view(*found.shape[:2], steps, days).permute(2, 0, 3, 1)
         return out
 

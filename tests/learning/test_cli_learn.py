@@ -196,6 +196,13 @@ def test_a_policy_of_another_model_or_of_none_is_refused(run: Run, street: str) 
     status, _, err = run("evaluate", "drawn.npz", "--model", street, "--set", "houses=1")
     assert (status, err.count("\n")) == (2, 1)
     assert "with other agents: of 2 battery, 2 room, 2 pv; this model has 1 battery, 2 room, 2 pv" in err
+    with np.load("drawn.npz") as file:
+        kept = dict(file)
+    kept["about"] = np.array(str(kept["about"]).replace('"gain"', '"other"'))
+    np.savez("drawn.npz", **kept)
+    status, _, err = run("evaluate", "drawn.npz", "--model", street)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "drawn.npz was saved by another version, whose networks say other actions; train again." in err
 
 
 def test_without_torch_it_says_what_to_install(run: Run, street: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ class AbstractDescent(AbstractRounds):
     hidden: sizes of the policies' hidden layers. days: of a round, drawn anew each time. gradient: "through" is exact,
     "open-loop" leaves out the later policies' answers and costs less.
     margin: pu by which limits are tightened. penalty: of one pu at one node in one step. temperature: pu.
+    squared: whether excursions count by their squares too.
     rate: of Adam; falls to a tenth. average: rounds over which weights are averaged to the policies that a run gives;
     one at its start, when they still move far, so many at its end.
 
@@ -44,8 +45,9 @@ class AbstractDescent(AbstractRounds):
     days: int = 8
     gradient: Gradient = "open-loop"
     margin: float = 5e-3
-    penalty: float = 4.0
+    penalty: float = 1.0
     temperature: float = 2e-3
+    squared: bool = True
     rate: float = 1e-2
     average: int = 10
 
@@ -66,10 +68,6 @@ class AbstractDescent(AbstractRounds):
     def duals(self) -> Duals | None:
         """The multipliers' options; None where there are none."""
 
-    @abc.abstractmethod
-    def quadratic(self) -> bool:
-        """Whether the penalty has a quadratic part."""
-
     def first(self, env: Environment, weights: Sequence[Tensor], generator: torch.Generator) -> dict[str, Any]:
         """Zero moments and multipliers."""
         del generator
@@ -82,7 +80,7 @@ class AbstractDescent(AbstractRounds):
     ) -> tuple[dict[str, Any], Outcome]:
         """Down the gradient of the loss by raw actions."""
         del generator
-        tightened = Tightened(self.penalty * state["unit"], self.margin, self.temperature, self.quadratic())
+        tightened = Tightened(self.penalty * state["unit"], self.margin, self.temperature, self.squared)
         over: list[Tensor] = []
 
         def loss(found: Outcome) -> Tensor:

@@ -25,10 +25,6 @@ class _AbstractPriced(AbstractDescent):
         """Of every node."""
         return self.ascent
 
-    def quadratic(self) -> bool:
-        """Multipliers take its place."""
-        return False
-
 
 @final
 @dataclass(frozen=True)

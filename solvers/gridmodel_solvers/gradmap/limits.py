@@ -25,7 +25,7 @@ class Tightened:
     weight: float
     margin: float
     temperature: float
-    quadratic: bool = False
+    squared: bool = False
 
     def excursions(self, env: Environment, found: Outcome) -> Tensor:
         """Pu by which the tightened limits are left, shape (T, B, nodes), 0 in steps without a load flow."""
@@ -37,7 +37,7 @@ class Tightened:
     def __call__(self, over: Tensor, multipliers: Tensor | None) -> Tensor:
         """The penalty, a scalar, from excursions."""
         shares = torch.softmax(over.detach().amax(dim=(0, 2)) / self.temperature, dim=0)
-        size = over + over.square() / max(self.margin, 1e-4) if self.quadratic else over
+        size = over + over.square() / max(self.margin, 1e-4) if self.squared else over
         each = size.sum(dim=0) * self.weight if multipliers is None else size.sum(dim=0) * (self.weight + multipliers)
         return (each.sum(dim=1) * shares).sum()
 

@@ -19,15 +19,14 @@ __all__ = ["SSL"]
 class SSL(AbstractDescent):
     """Back-propagation through the roll-out and one step of Adam a round, the baseline that GradMAP is compared with.
 
-    squared: whether excursions count by their squares too. Margin, penalty and rate are not GradMAP's: both were
-    tuned on ``grid_edge``, where exact gradients cost more and gained nothing.
+    Margin, penalty and rate are not GradMAP's: both were tuned on ``grid_edge``, where exact gradients cost more and
+    gained nothing.
     """
 
     name: ClassVar[str] = "ssl"
     margin: float = 3e-3
     penalty: float = 2.0
     rate: float = 1.7e-2
-    squared: bool = True
 
     def improve(
         self, moments: Moments, sizes: tuple[int, ...], called: Called, k: int, rate: float, progress: float
@@ -38,7 +37,3 @@ class SSL(AbstractDescent):
     def duals(self) -> Duals | None:
         """None: penalties only."""
         return None
-
-    def quadratic(self) -> bool:
-        """As asked for."""
-        return self.squared

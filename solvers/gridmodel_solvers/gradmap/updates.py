@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gridmodel.runtime.perceptron import activations, backward, blocks, columns, views
+from gridmodel.runtime.agents import GAIN
+from gridmodel.runtime.perceptron import activations, backward, blocks, columns, inwards, views
 from gridmodel_solvers.gradmap.adam import Moments
 
 __all__ = ["Proximal", "descend", "spans"]
@@ -18,10 +19,12 @@ __all__ = ["Proximal", "descend", "spans"]
 class Proximal:
     """Regression of every policy onto better actions, near those that it took.
 
-    min over theta of the mean of (pi_theta(o) - y)^2, y = clip(a - clip(delta g / rms(g), -reach delta, reach delta))
+    min over theta of the mean of (h_theta(o) - y / s)^2
+    y = clip(a - clip(delta g / rms(g), -reach delta, reach delta), -1, 1)
 
-    with a the raw action taken, g the loss's gradient by it and rms over the agent's steps and days: one call of the
-    environment serves many updates, and the trust region is one of actions, not of weights.
+    with h the network's output, s the gain, a = clip(s h, -1, 1) the raw action taken, g the loss's gradient by it
+    and rms over the agent's steps and days: one call of the environment serves many updates, and the trust region is
+    one of actions, not of weights.
 
     delta: of raw actions, whose range is -1 to 1. reach: of single actions, in deltas.
     epochs, parts: passes over the days, and updates in each.
@@ -41,7 +44,7 @@ class Proximal:
         step = (g * (self.delta / scale.clamp_(min=torch.finfo(g.dtype).tiny))).clamp_(
             -self.reach * self.delta, self.reach * self.delta
         )
-        wanted = (raw - step).clamp_(-1.0, 1.0)
+        wanted = (raw - step).clamp_(-1.0, 1.0).div_(GAIN)  # of the last outputs
         for block in blocks(count, raw.shape[0] * parts[0].stop, raw.device):
             known = [(columns(seen, block, span), columns(wanted, block, span)) for span in parts]
             _regress(moments, sizes, block, known * self.epochs, rate)
@@ -70,7 +73,7 @@ def descend(moments: Moments, sizes: Sequence[int], seen: Tensor, g: Tensor, rat
         gradient = torch.empty_like(moments.weights[block])
         with torch.no_grad():
             acts = activations(layers, columns(seen, block))
-            backward(layers, acts, columns(g, block), views(gradient, sizes))
+            backward(layers, acts, inwards(acts[-1], columns(g, block)), views(gradient, sizes))
             moments.descend(block, gradient, rate, 0)
     return 1
 

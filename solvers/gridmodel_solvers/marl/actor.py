@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gridmodel.runtime.perceptron import activations, backward, blocks, columns, views
+from gridmodel.runtime.perceptron import activations, backward, blocks, columns, inwards, saturated, views
 from gridmodel.runtime.policies import Policies
 from gridmodel_solvers.gradmap.adam import Moments
 from gridmodel_solvers.gradmap.updates import spans
@@ -89,8 +89,8 @@ class Surrogate:
         """Writes the slope, downhill, of the objective by all numbers of some agents."""
         layers, log_spread = views(own, sizes), own[:, -said.shape[1] :, None]
         through = activations(layers, seen)
-        z = (said - through[-1]) * (-log_spread).exp()
+        z = (said - saturated(through[-1])) * (-log_spread).exp()
         _, slope = clipped(log_density(z, log_spread) - old, advantage, self.clip)
         slope.mul_(-1.0 / slope.shape[-1])
-        backward(layers, through, slope * z * (-log_spread).exp(), views(gradient, sizes))
+        backward(layers, through, inwards(through[-1], slope * z * (-log_spread).exp()), views(gradient, sizes))
         gradient[:, -said.shape[1] :] = (slope * (z.square() - 1.0)).sum(dim=2) - self.entropy

@@ -11,8 +11,9 @@ import torch
 
 import gridmodel as gm
 from gridmodel.passes.training.graph import training_graph
+from gridmodel.runtime.agents import GAIN
 from gridmodel.runtime.environment import Batch, Environment, Outcome
-from gridmodel.runtime.perceptron import activations, backward, columns, sensitivities
+from gridmodel.runtime.perceptron import activations, backward, columns, inwards, saturated, sensitivities
 from gridmodel.runtime.policies import Policies
 from gridmodel_solvers.gradmap.calls import call
 from tests.solvers.gradmap.days import environment
@@ -102,7 +103,7 @@ def test_replay_repeats_a_roll_out_and_its_open_loop_gradient_is_that_of_finite_
 
 
 def test_scalar_roll_out_with_and_without_later_answers() -> None:
-    """x+ = x + a, a = tanh(w (x - 1) + b), J = x_1^2 + x_2^2 + x_3^2: sensitivities written out."""
+    """x+ = x + a, a = clip(s tanh(w (x - 1) + b), -1, 1), J = x_1^2 + x_2^2 + x_3^2: sensitivities written out."""
     model = gm.Model("scalar")
     day = model.agent("one").horizon(3, hours=1)
     a = day.action("a", bounds=(-1, 1))
@@ -118,8 +119,8 @@ def test_scalar_roll_out_with_and_without_later_answers() -> None:
     for gradient, answers in (("through", True), ("open-loop", False)):
         here, moved, truth = 1.0, np.zeros(2), np.zeros(2)
         for _ in range(3):
-            act = np.tanh(w * (here - 1) + b)
-            slope = 1 - act**2
+            out = np.tanh(w * (here - 1) + b)
+            act, slope = np.clip(GAIN * out, -1, 1), GAIN * (1 - out**2) * (abs(out) < 1 / GAIN)
             moved = moved + slope * (np.array([here - 1, 1.0]) + (w * moved if answers else 0.0))
             here += act
             truth += 2 * here * moved
@@ -145,7 +146,16 @@ def test_networks_by_hand_are_those_of_the_tape() -> None:
         slopes = sensitivities(layers, value, slice(1, 3))
     found = [x for layer in out for x in layer]
     assert all(torch.allclose(one, own, rtol=1e-10) for one, own in zip([*found, down], truth, strict=True))
-    assert torch.allclose(sum(slopes[j] * g[:, j : j + 1] for j in range(2)), truth[-1][:, 1:3], rtol=1e-10)
+    said = torch.autograd.grad(saturated(activations(layers, value)[-1]), value, g)[0]
+    assert torch.allclose(sum(slopes[j] * g[:, j : j + 1] for j in range(2)), said[:, 1:3], rtol=1e-10)
+    assert bool((said != truth[-1]).any())  # some are beyond the ends
+
+
+def test_raw_actions_at_an_end_learn_to_leave_it() -> None:
+    out = torch.tensor([0.5, 0.9, 0.9, -0.9, -0.9])
+    assert saturated(out).tolist() == pytest.approx([0.5 * GAIN, 1.0, 1.0, -1.0, -1.0])
+    down = inwards(out, torch.tensor([-1.0, -1.0, 1.0, -1.0, 1.0]))
+    assert down.tolist() == pytest.approx([-GAIN, 0.0, GAIN, -GAIN, 0.0])
 
 
 def test_columns_of_agents_hold_steps_and_days() -> None:

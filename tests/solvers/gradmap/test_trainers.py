@@ -12,8 +12,9 @@ import torch
 import gridmodel as gm
 from gridmodel.errors import ModelError
 from gridmodel.passes.training.graph import training_graph
+from gridmodel.runtime.agents import GAIN
 from gridmodel.runtime.environment import Environment
-from gridmodel.runtime.perceptron import activations, columns, parameters, views
+from gridmodel.runtime.perceptron import activations, columns, parameters, saturated, views
 from gridmodel.runtime.training import AbstractTrainer
 from gridmodel_solvers.gradmap.adam import Moments
 from gridmodel_solvers.gradmap.calls import Gradient
@@ -34,7 +35,7 @@ def adam(weights: torch.Tensor, sizes: list[int], losses: list[tuple[torch.Tenso
     own = torch.optim.Adam([weights], lr=rate)
     for inputs, goal in losses:
         own.zero_grad()
-        (activations(views(weights, sizes), inputs)[-1] - goal).square().mean(dim=2).sum().backward()
+        (activations(views(weights, sizes), inputs)[-1] - goal / GAIN).square().mean(dim=2).sum().backward()
         own.step()
 
 
@@ -61,12 +62,14 @@ def test_one_step_down_the_gradient_is_adams() -> None:
     sizes = [4, 6, 1]
     seen = torch.randn((3, 5, 4, 4), generator=generator, dtype=torch.float64)
     g = torch.randn((3, 5, 4, 1), generator=generator, dtype=torch.float64)
-    flat = 0.3 * torch.randn((5, parameters(sizes)), generator=generator, dtype=torch.float64)
+    flat = 0.2 * torch.randn((5, parameters(sizes)), generator=generator, dtype=torch.float64)
     moments = Moments(flat.clone(), torch.zeros_like(flat), torch.zeros_like(flat), 0)
     assert descend(moments, sizes, seen, g, 0.01) == 1
     flat.requires_grad_()
     own = torch.optim.Adam([flat], lr=0.01)
-    (activations(views(flat, sizes), columns(seen, slice(None)))[-1] * columns(g, slice(None))).sum().backward()
+    out = activations(views(flat, sizes), columns(seen, slice(None)))[-1]
+    assert bool((out.abs() < 1 / GAIN).all())  # none at an end
+    (saturated(out) * columns(g, slice(None))).sum().backward()
     own.step()
     assert torch.allclose(moments.weights, flat, rtol=1e-9, atol=1e-10)
 

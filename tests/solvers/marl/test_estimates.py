@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from gridmodel.runtime.perceptron import activations, columns, parameters, views
+from gridmodel.runtime.perceptron import activations, columns, parameters, saturated, views
 from gridmodel_solvers.gradmap.adam import Moments
 from gridmodel_solvers.marl.actor import Surrogate
 from gridmodel_solvers.marl.critic import Critic, Level
@@ -52,9 +52,10 @@ def actor(steps: int = 3, count: int = 5, days: int = 4) -> tuple[Moments, list[
         return torch.randn(shape, generator=generator, dtype=torch.float64)
 
     sizes = [4, 6, 2]
-    flat = 0.5 * drawn(count, parameters(sizes) + 2)
+    flat = 0.2 * drawn(count, parameters(sizes) + 2)
     seen, noise = drawn(steps, count, days, 4), drawn(steps, count, days, 2)
-    mean = activations(views(flat, sizes), columns(seen, slice(None)))[-1].view(count, 2, steps, days)
+    mean = saturated(activations(views(flat, sizes), columns(seen, slice(None)))[-1]).view(count, 2, steps, days)
+    assert bool((mean.abs() < 1).all())  # none at an end
     said = mean.permute(2, 0, 3, 1) + flat[:, None, -2:].exp() * noise
     known = {"seen": seen, "said": said, "noise": noise, "advantage": drawn(steps, count, days)}
     return Moments(flat.clone(), torch.zeros_like(flat), torch.zeros_like(flat), 0), sizes, known
@@ -68,7 +69,7 @@ def test_updates_are_adam_on_the_clipped_objective() -> None:
     own = torch.optim.Adam([flat], lr=0.05)
 
     def density(part: slice) -> torch.Tensor:
-        mean = activations(views(flat, sizes), columns(known["seen"], slice(None), part))[-1]
+        mean = saturated(activations(views(flat, sizes), columns(known["seen"], slice(None), part))[-1])
         law = torch.distributions.Normal(mean, flat[:, -2:, None].exp().expand_as(mean))
         return law.log_prob(columns(known["said"], slice(None), part)).sum(dim=1)
 
@@ -95,7 +96,7 @@ def test_what_went_better_becomes_likelier_and_what_went_worse_less_likely() -> 
         Surrogate(0.2, 0.0, epochs=1, parts=1)(moments, sizes, **known, rate=1e-3)
         likelier = []
         for flat in (before, moments.weights):
-            mean = activations(views(flat, sizes), columns(known["seen"], slice(None)))[-1]
+            mean = saturated(activations(views(flat, sizes), columns(known["seen"], slice(None)))[-1])
             law = torch.distributions.Normal(mean, flat[:, -2:, None].exp())
             likelier.append(law.log_prob(columns(known["said"], slice(None))).sum(dim=(1, 2)))
         assert ((likelier[1] - likelier[0]) * sign > 0).all()
