@@ -17,17 +17,8 @@ from torch import Tensor
 from gridmodel.runtime.agents import GAIN
 
 __all__ = [
-    "Layer",
-    "activations",
-    "backward",
-    "blocks",
-    "columns",
-    "inwards",
-    "layer",
-    "parameters",
-    "saturated",
-    "sensitivities",
-    "views",
+    "Layer", "activations", "backward", "blocks", "columns", "inwards", "layer", "parameters", "saturated",
+    "sensitivities", "views",
 ]  # fmt: skip
 
 Layer = tuple[Tensor, Tensor]
@@ -58,12 +49,16 @@ def saturated(out: Tensor) -> Tensor:
     return (out * GAIN).clamp(-1.0, 1.0)
 
 
+def _within(out: Tensor) -> Tensor:
+    return out.abs() < 1.0 / GAIN
+
+
 def inwards(out: Tensor, g: Tensor) -> Tensor:
     """The gradient by the last outputs, from that by raw actions, g; 0 where a step down it leads further past an end.
 
     Past an end the exact one is 0 in both directions, and a raw action that is once there would stay.
     """
-    return torch.where((out.abs() < 1.0 / GAIN) | (out * g > 0), g * GAIN, torch.zeros_like(g))
+    return torch.where(_within(out) | (out * g > 0), g * GAIN, torch.zeros_like(g))
 
 
 def backward(
@@ -93,7 +88,7 @@ def sensitivities(layers: Sequence[Layer], value: Tensor, inputs: slice) -> list
     first = (layers[0][0][:, inputs], layers[0][1])
     for j in range(acts[-1].shape[1]):
         g = torch.zeros_like(acts[-1])
-        g[:, j] = GAIN * (acts[-1][:, j].abs() < 1.0 / GAIN)
+        g[:, j] = GAIN * _within(acts[-1][:, j])
         found.append(backward([first, *layers[1:]], acts, g, None, down=True))
     return found
 

@@ -31,7 +31,7 @@ torch.set_num_threads(1)
 
 @cache
 def edge() -> gm.Model:
-    return build(agents=6, days=4, held_out=2)
+    return build(agents=12, days=4, held_out=2)  # with 6, devices so large that exploring is near collapse
 
 
 def interrupted(done: int, *_: Any) -> None:
@@ -98,7 +98,7 @@ def test_a_run_moves_between_devices(method: str, first: str, second: str, tmp_p
         moved = gm.train(edge(), method, device=second, resume=True, **rest)
     rounds = [first, second].count("cuda")
     assert sum(OnCuda.counts.values()) > 4000 * rounds
-    assert OnCuda.counts["wait"] < 3 * 48 * rounds  # for the device: less than once a step of every kind
+    assert OnCuda.counts["wait"] < 80 * rounds  # for the device: less than once a step of every kind
     alike(moved, plain(method), 1e-3)
 
 
