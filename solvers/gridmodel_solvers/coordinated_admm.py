@@ -23,6 +23,7 @@ from gridmodel_solvers.exchange import row_sizes
 from gridmodel_solvers.oracles.augment import Augmented, augment
 from gridmodel_solvers.oracles.choose import accuracy_for, choose
 from gridmodel_solvers.oracles.interface import Oracle, OracleAnswer
+from gridmodel_solvers.traffic import star_traffic
 
 __all__ = ["CoordinatedADMM"]
 
@@ -111,8 +112,7 @@ class CoordinatedADMM(AbstractNetworked):
 
     def traffic(self, problem: Separable) -> Traffic:
         """Every agent gets a target for each of its rows and sends its C_i x_i back."""
-        reach = sum(stack.size for stack in problem.stacks if stack.slots)
-        return Traffic(2 * reach, 2 * sum(stack.rows.size for stack in problem.stacks))
+        return star_traffic(problem)
 
     def begin(self, problem: Separable, network: Network, warm: Iterate | None, tolerance: float) -> _State:
         """The first state: everyone stays where it is nearest to zero, or where an earlier run ended."""

@@ -22,6 +22,7 @@ from gridmodel_solvers.exchange import row_sizes
 from gridmodel_solvers.oracles.choose import accuracy_for, choose
 from gridmodel_solvers.oracles.interface import Oracle, OracleAnswer
 from gridmodel_solvers.prices import nearest_price, relative_change, step_lengths
+from gridmodel_solvers.traffic import star_traffic
 
 __all__ = ["CoordinatedDual"]
 
@@ -103,8 +104,7 @@ class CoordinatedDual(AbstractNetworked):
 
     def traffic(self, problem: Separable) -> Traffic:
         """Every agent gets the prices of its rows and sends its C_i x_i back."""
-        reach = sum(stack.size for stack in problem.stacks if stack.slots)
-        return Traffic(2 * reach, 2 * sum(stack.rows.size for stack in problem.stacks))
+        return star_traffic(problem)
 
     def begin(self, problem: Separable, network: Network, warm: Iterate | None, tolerance: float) -> _State:
         """The first state: prices of zero, which all know, or those of an earlier run.

@@ -19,6 +19,7 @@ from gridmodel_solvers.exchange import row_sizes
 from gridmodel_solvers.oracles.choose import accuracy_for, choose
 from gridmodel_solvers.oracles.interface import Oracle, OracleAnswer
 from gridmodel_solvers.prices import nearest_price, relative_change, step_lengths
+from gridmodel_solvers.traffic import star_traffic
 
 __all__ = ["DualDecomposition"]
 
@@ -114,8 +115,7 @@ class DualDecomposition(AbstractAlgorithm):
 
     def traffic(self, problem: Separable) -> Traffic:
         """Every agent sends its C_i x_i to the coordinator and gets the prices of its rows back."""
-        reach = sum(stack.size for stack in problem.stacks if stack.slots)
-        return Traffic(2 * reach, 2 * sum(stack.rows.size for stack in problem.stacks))
+        return star_traffic(problem)
 
     def init(self, problem: Separable, warm: Iterate | None, tolerance: float) -> _State:
         """The first state.

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
 
 from gridmodel.errors import NotApplicableError
 from gridmodel.ir.properties import Properties, Traffic, Verdict
@@ -21,8 +19,9 @@ from gridmodel_solvers.metric import Metric
 from gridmodel_solvers.oracles.choose import accuracy_for
 from gridmodel_solvers.penalty import energies, slot_units
 from gridmodel_solvers.splitting import CouplingSet, SplittingState, advance, observe, setup, start
+from gridmodel_solvers.traffic import edge_traffic, star_traffic
 
-__all__ = ["CouplingRows", "Exchange", "edge_traffic", "row_sizes"]
+__all__ = ["CouplingRows", "Exchange", "row_sizes"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -73,11 +72,9 @@ class Exchange(AbstractAlgorithm):
 
     def traffic(self, problem: Separable) -> Traffic:
         """Agent to coordinator and back; in the edge form, each end of a row to the other."""
-        slots = sum(stack.rows.size for stack in problem.stacks)
         if self.edge:
             return edge_traffic([rows for stack in problem.stacks for rows in stack.rows], self.memory)
-        reach = sum(stack.size for stack in problem.stacks if stack.slots)
-        return Traffic(2 * reach, 2 * slots + (reach * (2 * self.memory + 1) if self.memory else 0))
+        return star_traffic(problem, self.memory)
 
     def init(self, problem: Separable, warm: Iterate | None, tolerance: float) -> SplittingState:
         """The first state.
@@ -176,24 +173,3 @@ def row_sizes(problem: Separable) -> tuple[Floats, Floats, float]:
     cost = cost / count
     cost = np.where(cost > 0, cost, largest or 1.0)
     return np.sqrt(squares), cost / squares, largest
-
-
-def edge_traffic(rows: Sequence[Ints], memory: int) -> Traffic:
-    """What ends of rows of two send each other in a round, and what sums over all blocks take along a spanning tree.
-
-    Args:
-        rows: coupling rows of each block.
-        memory: of the acceleration; 2 ``memory`` + 5 sums go up and down the tree, none where it is 0.
-    """
-    ends: dict[int, list[int]] = {}
-    for block, own in enumerate(rows):
-        for row in own.tolist():
-            ends.setdefault(row, []).append(block)
-    shared = [(two[0], two[1]) for two in ends.values() if len(two) == 2]
-    pairs = set(shared)
-    tree = 0
-    if memory and pairs:
-        one, other = np.array(sorted(pairs)).T
-        graph = sp.coo_array((np.ones(len(pairs)), (one, other)), shape=(len(rows), len(rows)))
-        tree = len(rows) - connected_components(graph, directed=False)[0]
-    return Traffic(2 * (len(pairs) + tree), 2 * len(shared) + 2 * tree * (2 * memory + 5))

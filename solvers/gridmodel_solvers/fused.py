@@ -33,6 +33,7 @@ from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
 from gridmodel.runtime.scale import Scale
 from gridmodel_solvers.oracles.active_set import ActiveSet, Quadratic
 from gridmodel_solvers.oracles.response import Response
+from gridmodel_solvers.traffic import star_traffic
 
 __all__ = ["Fused"]
 
@@ -141,8 +142,7 @@ class Fused(AbstractAlgorithm):
 
     def traffic(self, problem: Separable) -> Traffic:
         """Each agent sends one number a coupling row it touches and gets one back."""
-        active = sum(s.size for s in problem.stacks if s.slots)
-        return Traffic(2 * active, 2 * sum(s.size * s.slots for s in problem.stacks))
+        return star_traffic(problem)
 
     def init(self, problem: Separable, warm: Iterate | None, tolerance: float) -> _State:
         """Starts at the middle of the bounds, or from an earlier answer."""

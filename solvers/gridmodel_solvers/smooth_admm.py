@@ -12,10 +12,11 @@ from gridmodel.ir.properties import Properties, Traffic, Verdict
 from gridmodel.ir.smooth import SmoothProblem
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
 from gridmodel_solvers.anderson import Anderson, accelerate
-from gridmodel_solvers.exchange import CouplingRows, edge_traffic
+from gridmodel_solvers.exchange import CouplingRows
 from gridmodel_solvers.interior.local import LocalAnswer, solve_local
 from gridmodel_solvers.metric import Metric
 from gridmodel_solvers.splitting import imbalance, may_adapt
+from gridmodel_solvers.traffic import edge_traffic, star_traffic
 
 __all__ = ["SmoothADMM"]
 
@@ -73,9 +74,7 @@ class SmoothADMM(AbstractAlgorithm):
         """As in the forms of ``Exchange``."""
         if self.edge:
             return edge_traffic([block.rows for block in problem.blocks], self.memory)
-        slots = [len(block.rows) for block in problem.blocks]
-        reach = sum(1 for k in slots if k)
-        return Traffic(2 * reach, 2 * sum(slots) + reach * (2 * self.memory + 1))
+        return star_traffic(problem, self.memory)
 
     def init(self, problem: SmoothProblem, warm: Iterate | None, tolerance: float) -> _State:
         """The first state, at the agents' starts or an earlier answer."""

@@ -24,9 +24,10 @@ from gridmodel.runtime.judgement import judge
 from gridmodel.runtime.scale import Scale
 from gridmodel_solvers import compliance
 from gridmodel_solvers.admm import ADMM
-from gridmodel_solvers.exchange import Exchange, edge_traffic
+from gridmodel_solvers.exchange import Exchange
 from gridmodel_solvers.metric import Metric, _turned, geometric_mean
 from gridmodel_solvers.subgradient import Subgradient
+from gridmodel_solvers.traffic import edge_traffic
 from tests.solvers.build import Floats, separable, stack
 from tests.solvers.runs import agreement, run, two_bus
 

@@ -23,7 +23,7 @@ from cvxpy.atoms.elementwise.power import Power, PowerApprox
 
 from gridmodel.errors import NotApplicableError
 from gridmodel.ir.training import AbstractCost, Leaf
-from gridmodel.language.horizon import Said
+from gridmodel.language.timed import Said
 from gridmodel.passes.training.step_map import Leaves
 
 __all__ = ["StageCost"]

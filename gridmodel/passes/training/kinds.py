@@ -11,7 +11,8 @@ from gridmodel.errors import DataError, ModelError, NotApplicableError, ShapeErr
 from gridmodel.ir.scenarios import Scenarios
 from gridmodel.ir.training import ActionStep, AgentKind, Draw, Leaf, Observation, StateStep, StepMap
 from gridmodel.language.declared import AbstractParty
-from gridmodel.language.horizon import Horizon, Said
+from gridmodel.language.horizon import Horizon
+from gridmodel.language.timed import Said
 from gridmodel.passes.training.cost import StageCost
 from gridmodel.passes.training.step_map import Leaves
 from gridmodel.runtime.limits import levers

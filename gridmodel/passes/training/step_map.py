@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from gridmodel.errors import CurvatureError, ForeignVariableError, ModelError
 from gridmodel.ir.training import Leaf, StepMap
-from gridmodel.language.horizon import Horizon, Said
+from gridmodel.language.horizon import Horizon
+from gridmodel.language.timed import Said
 from gridmodel.passes.smooth.affine import matrix_of, offsets
 
 __all__ = ["Leaves"]

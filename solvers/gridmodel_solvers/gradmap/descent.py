@@ -44,7 +44,7 @@ class AbstractDescent(AbstractRounds):
     hidden: tuple[int, ...] = (24, 24)
     days: int = 8
     gradient: Gradient = "open-loop"
-    margin: float = 5e-3
+    margin: float = 6e-3
     penalty: float = 1.0
     temperature: float = 2e-3
     squared: bool = True

@@ -19,12 +19,13 @@ __all__ = ["Proximal", "descend", "spans"]
 class Proximal:
     """Regression of every policy onto better actions, near those that it took.
 
-    min over theta of the mean of (h_theta(o) - y / s)^2
-    y = clip(a - clip(delta g / rms(g), -reach delta, reach delta), -1, 1)
+    min over theta of the mean of (a_theta(o) - y)^2
+    y = clip(a - clip(delta g / mean |g|, -reach delta, reach delta), -1, 1)
 
-    with h the network's output, s the gain, a = clip(s h, -1, 1) the raw action taken, g the loss's gradient by it
-    and rms over the agent's steps and days: one call of the environment serves many updates, and the trust region is
-    one of actions, not of weights.
+    with a = clip(s h, -1, 1) the raw action taken, h the network's output, s the gain, g the loss's gradient by it and
+    the mean over the agent's steps and days: one call of the environment serves many updates, and the trust region is
+    one of actions, not of weights. Few steps of few days have most of what g is; a mean of its size, where one of
+    squares would be usual, leaves the others their part. An output past the end that it should be at is not drawn back.
 
     delta: of raw actions, whose range is -1 to 1. reach: of single actions, in deltas.
     epochs, parts: passes over the days, and updates in each.
@@ -40,7 +41,7 @@ class Proximal:
     ) -> int:
         """Updates weights in place and gives their number; raw, seen, g: shape (T, N, B, ...)."""
         count, parts = raw.shape[1], spans(raw.shape[2], self.parts)
-        scale = g.square().mean(dim=(0, 2), keepdim=True).sqrt_()
+        scale = g.abs().mean(dim=(0, 2), keepdim=True)
         step = (g * (self.delta / scale.clamp_(min=torch.finfo(g.dtype).tiny))).clamp_(
             -self.reach * self.delta, self.reach * self.delta
         )
@@ -61,7 +62,8 @@ def _regress(
     with torch.no_grad():
         for k, (inputs, goal) in enumerate(parts):
             acts = activations(layers, inputs)
-            backward(layers, acts, (acts[-1] - goal).mul_(2.0 / goal.shape[-1]), out)
+            off = acts[-1].clamp(-1.0 / GAIN, 1.0 / GAIN).sub_(goal)
+            backward(layers, acts, off.mul_(2.0 / goal.shape[-1]), out)
             moments.descend(block, gradient, rate, k)
 
 

@@ -11,6 +11,7 @@ from gridmodel.ir.smooth import SmoothProblem
 from gridmodel.runtime.interface import AbstractAlgorithm, Iterate
 from gridmodel_solvers.interior.convex import Convex
 from gridmodel_solvers.interior.smooth import Smooth
+from gridmodel_solvers.traffic import slots
 
 __all__ = ["Interior"]
 
@@ -64,13 +65,9 @@ class Interior(AbstractAlgorithm):
 
     def traffic(self, problem: Any) -> Traffic:
         """Every agent sends a triangle and two columns over its rows and a few numbers, and gets two columns back."""
-        if isinstance(problem, SmoothProblem):
-            turns, slots = 1, [(1, len(block.rows)) for block in problem.blocks]
-        else:
-            turns, slots = 2, [(stack.size, stack.slots) for stack in problem.stacks]
-        reach = sum(count for count, k in slots if k)
-        numbers = sum(count * (k * (k + 1) // 2 + 4 * k + _SCALARS) for count, k in slots if k)
-        return Traffic(2 * turns * reach, numbers)
+        turns, found = 1 if isinstance(problem, SmoothProblem) else 2, slots(problem)
+        numbers = sum(count * (k * (k + 1) // 2 + 4 * k + _SCALARS) for count, k in found)
+        return Traffic(2 * turns * sum(count for count, _ in found), numbers)
 
     def init(self, problem: Any, warm: Iterate | None, tolerance: float) -> Any:
         """The first state."""

@@ -48,13 +48,24 @@ def test_the_regression_is_adam_on_the_distance_to_clipped_actions() -> None:
     flat = 0.3 * torch.randn((count, parameters(sizes)), generator=generator, dtype=torch.float64)
     moments = Moments(flat.clone(), torch.zeros_like(flat), torch.zeros_like(flat), 0)
     assert Proximal(0.2, 1.5, epochs=2, parts=2)(moments, sizes, raw, seen, g, 0.01) == 4
-    size = (g**2).mean(dim=(0, 2), keepdim=True).sqrt()
+    size = g.abs().mean(dim=(0, 2), keepdim=True)
     wanted = (raw - (0.2 * g / size).clamp(-0.3, 0.3)).clamp(-1, 1)
     assert float((wanted - raw).abs().max()) <= 0.3 + 1e-12
     whole = slice(None)
     halves = [(columns(seen, whole, part), columns(wanted, whole, part)) for part in (slice(0, 2), slice(2, 4))]
     adam(flat, sizes, halves * 2, 0.01)
     assert torch.allclose(moments.weights, flat, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize(("wanted", "moves"), [(1.0, False), (-1.0, True)])
+def test_an_output_past_an_end_is_drawn_back_by_nothing_but_the_gradient(wanted: float, moves: bool) -> None:
+    sizes = [1, 1]
+    far = torch.tensor([[0.0, 2.0]], dtype=torch.float64)  # the weight, and an offset whose tanh is past the end
+    moments = Moments(far.clone(), torch.zeros_like(far), torch.zeros_like(far), 0)
+    seen = torch.ones((1, 1, 2, 1), dtype=torch.float64)
+    assert bool((activations(views(far, sizes), columns(seen, slice(None)))[-1] > 1 / GAIN).all())
+    Proximal(0.3, 2.0, epochs=1, parts=1)(moments, sizes, torch.ones_like(seen), seen, -wanted * seen, 0.01)
+    assert torch.equal(moments.weights, far) is not moves
 
 
 def test_one_step_down_the_gradient_is_adams() -> None:
