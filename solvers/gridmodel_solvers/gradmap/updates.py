@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gridmodel.runtime.agents import GAIN
-from gridmodel.runtime.perceptron import activations, backward, blocks, columns, inwards, views
+from gridmodel.runtime.perceptron import activations, backward, blocks, columns, inwards, saturated, views
 from gridmodel_solvers.gradmap.adam import Moments
 
 __all__ = ["Proximal", "descend", "spans"]
@@ -25,7 +25,8 @@ class Proximal:
     with a = clip(s h, -1, 1) the raw action taken, h the network's output, s the gain, g the loss's gradient by it and
     the mean over the agent's steps and days: one call of the environment serves many updates, and the trust region is
     one of actions, not of weights. Few steps of few days have most of what g is; a mean of its size, where one of
-    squares would be usual, leaves the others their part. An output past the end that it should be at is not drawn back.
+    squares would be usual, leaves the others their part. Past an end the gradient by h is taken as from inside; an
+    output past the end that it should be at is not drawn back.
 
     delta: of raw actions, whose range is -1 to 1. reach: of single actions, in deltas.
     epochs, parts: passes over the days, and updates in each.
@@ -45,7 +46,7 @@ class Proximal:
         step = (g * (self.delta / scale.clamp_(min=torch.finfo(g.dtype).tiny))).clamp_(
             -self.reach * self.delta, self.reach * self.delta
         )
-        wanted = (raw - step).clamp_(-1.0, 1.0).div_(GAIN)  # of the last outputs
+        wanted = (raw - step).clamp_(-1.0, 1.0)
         for block in blocks(count, raw.shape[0] * parts[0].stop, raw.device):
             known = [(columns(seen, block, span), columns(wanted, block, span)) for span in parts]
             _regress(moments, sizes, block, known * self.epochs, rate)
@@ -62,8 +63,8 @@ def _regress(
     with torch.no_grad():
         for k, (inputs, goal) in enumerate(parts):
             acts = activations(layers, inputs)
-            off = acts[-1].clamp(-1.0 / GAIN, 1.0 / GAIN).sub_(goal)
-            backward(layers, acts, off.mul_(2.0 / goal.shape[-1]), out)
+            off = saturated(acts[-1]).sub_(goal)
+            backward(layers, acts, off.mul_(2.0 * GAIN / goal.shape[-1]), out)
             moments.descend(block, gradient, rate, k)
 
 

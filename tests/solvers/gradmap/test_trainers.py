@@ -30,12 +30,12 @@ TRAINERS: list[AbstractTrainer] = [GradMAP(**SMALL), GradMA(**SMALL), SSL(**SMAL
 
 
 def adam(weights: torch.Tensor, sizes: list[int], losses: list[tuple[torch.Tensor, torch.Tensor]], rate: float) -> None:
-    """torch's own Adam on the squared distance of outputs to goals, one agent's by itself."""
+    """torch's own Adam on the squared distance of actions to goals, one agent's by itself."""
     weights.requires_grad_()
     own = torch.optim.Adam([weights], lr=rate)
     for inputs, goal in losses:
         own.zero_grad()
-        (activations(views(weights, sizes), inputs)[-1] - goal / GAIN).square().mean(dim=2).sum().backward()
+        (saturated(activations(views(weights, sizes), inputs)[-1]) - goal).square().mean(dim=2).sum().backward()
         own.step()
 
 
