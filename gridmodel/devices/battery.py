@@ -31,7 +31,7 @@ def battery(
 ) -> cp.Variable:
     """Declares batteries that charge (above 0) and discharge; returns the power drawn in kW, shape (N, T).
 
-    e_t+1 = (1 - loss)^hours e_t + hours (efficiency p+ - p- / efficiency),  0 <= e <= capacity,  |p| <= power
+    e_t+1 = (1 - loss)^hours e_t + hours (efficiency p+ - p- / efficiency),  0 <= e <= capacity,  p+ + p- <= power
     cost    hours (price p + wear (p+ + p-))
 
     Action "battery" (kW), state "stored" (kWh). p+ and p- are the parts of p; an optimum of the convex program may

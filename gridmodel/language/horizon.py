@@ -142,7 +142,8 @@ class Horizon:
     def parts(self, name: str) -> tuple[cp.Variable, cp.Variable]:
         """The positive and the negative part of an action, p = up - down, both at least 0.
 
-        A solver of convex models may let both be positive at once, so that its optimum is a lower bound where that
+        Between bounds -a and b that are numbers, up / b + down / a <= 1: the convex hull of the pairs of which one is
+        0. A solver of convex models may let both be positive at once, so that its optimum is a lower bound where that
         pays; policies do not.
 
         Raises:
@@ -150,12 +151,16 @@ class Horizon:
         """
         action = self._named(self.actions, "action", name)
         if action.up is None or action.down is None:
-            unit = self.party.unit(name)
+            unit, most = self.party.unit(name), action.most()
             action.up, action.down = (
-                self.party.variable(f"{name} {part}", self.steps, bounds=(0, None), unit=unit)
-                for part in ("up", "down")
+                self.party.variable(f"{name} {part}", self.steps, bounds=(0, side), unit=unit)
+                for part, side in zip(("up", "down"), most or (None, None), strict=True)
             )
             self._keep(action.variable == action.up - action.down, f"parts of {name}")
+            if most is not None and (both := most[0] * most[1]).any():
+                larger = np.maximum(np.maximum(*most), np.finfo(float).tiny)
+                used = cp.multiply(most[1] / larger, action.up) + cp.multiply(most[0] / larger, action.down)
+                self._keep(used <= both / larger, f"one part of {name}")
         return action.up, action.down
 
     def otherwise(self, name: str, expression: Any) -> None:

@@ -51,6 +51,12 @@ class Action:
     down: cp.Variable | None = None
     otherwise: Said | None = None
 
+    def most(self) -> tuple[Floats, Floats] | None:
+        """How far it may go up and down from zero, both at least 0; None where its bounds depend on series."""
+        if self.lower.parameters() or self.upper.parameters():
+            return None
+        return np.maximum(self.upper.value, 0.0), np.maximum(-self.lower.value, 0.0)
+
 
 @dataclass(frozen=True)
 class Series:

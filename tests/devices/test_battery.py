@@ -41,6 +41,13 @@ def test_may_end_empty_if_it_is_told_so() -> None:
     assert optimum(model)[0] == pytest.approx(-2 * 0.5 * 5.0 * 0.9, abs=1e-6)
 
 
+def test_burns_little_where_energy_is_worth_less_than_nothing() -> None:
+    model, day = horizon(1)
+    battery(day, 4.0, 10.0, start=10.0, efficiency=0.9, price=[-1.0])
+    # Full, it stays full at eta up = down / eta, and up + down <= 4; a battery could do nothing.
+    assert optimum(model)[0] == pytest.approx(-2 * 4.0 * (1 - 0.81) / (1 + 0.81), abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [

@@ -68,6 +68,28 @@ def test_bounds_of_actions_follow_series() -> None:
     assert gm.solve(model, "central").value == pytest.approx(-3 * 9, abs=1e-5)
 
 
+@pytest.mark.parametrize("bounds", [(-3, 2), (0, 2), (-3, 0), (1, 2), (-3, -1), (0, 0)])
+def test_parts_between_bounds_are_those_of_every_action_and_cost_no_more(bounds: tuple[float, float]) -> None:
+    for wanted in np.linspace(*bounds, 5):
+        model = gm.Model("parts")
+        day = model.agent("one").horizon(1)
+        p, (up, down) = day.action("p", bounds=bounds), day.parts("p")
+        day.minimize(1000 * cp.square(p - wanted) + up + down)
+        result = gm.solve(model, "central")["one"]
+        assert result["p up"] == pytest.approx(max(wanted, 0), abs=1e-3)
+        assert result["p down"] == pytest.approx(max(-wanted, 0), abs=1e-3)
+
+
+def test_parts_of_one_action_are_within_the_hull_of_those_where_one_is_zero() -> None:
+    model = gm.Model("parts")
+    day = model.agent("one").horizon(1)
+    day.action("p", bounds=(-3, 2))
+    up, down = day.parts("p")
+    day.minimize(-3 * up - 2.5 * down)
+    # Without the hull 6 + 7.5 or more; its corners are (2, 0) and (0, 3).
+    assert gm.solve(model, "central").value == pytest.approx(-7.5, abs=1e-6)
+
+
 def refuse_two_horizons(day: Horizon) -> Any:
     return day.party.horizon(4)
 
