@@ -30,8 +30,8 @@ from gridmodel.runtime.policies import Policies
 from gridmodel.runtime.training import AbstractTrainer, Round
 
 RANGES: Mapping[str, Sequence[Any] | tuple[float, float]] = {
-    "rate": (4e-3, 4e-2), "penalty": (0.5, 8.0), "delta": (0.1, 0.6),
-    "margin": [3e-3, 4e-3, 5e-3, 6e-3], "days": [8, 16, 32], "hidden": [(24, 24), (32, 32), (48, 48)],
+    "rate": (4e-3, 4e-2), "penalty": (0.5, 8.0), "delta": (0.05, 0.6), "reach": (2.0, 12.0),
+    "margin": [3e-3, 4e-3, 5e-3, 6e-3, 8e-3], "days": [8, 16, 32], "hidden": [(24, 24), (32, 32), (48, 48)],
     "epochs": [1, 2, 3], "parts": [2, 4, 8], "squared": [False, True],
     "gradient": ["open-loop", "open-loop", "through"],
 }  # fmt: skip
