@@ -52,8 +52,8 @@ class Action:
     otherwise: Said | None = None
 
     def most(self) -> tuple[Floats, Floats] | None:
-        """How far it may go up and down from zero, both at least 0; None where its bounds depend on series."""
-        if self.lower.parameters() or self.upper.parameters():
+        """How far it may go up and down from zero, both at least 0; None where its bounds are not numbers."""
+        if any(side.parameters() or side.variables() for side in (self.lower, self.upper)):
             return None
         return np.maximum(self.upper.value, 0.0), np.maximum(-self.lower.value, 0.0)
 
