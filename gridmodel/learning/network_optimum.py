@@ -57,7 +57,7 @@ def foresight_on_network(
 
     Raises:
         NotApplicableError: a model without a network. DataError: no such day.
-        ModelError: limits that the devices cannot keep.
+        ModelError: limits that the devices cannot keep in a linear model, which is no proof that they cannot.
     """
     graph = training_graph(model, scenarios)
     if not isinstance(graph.network, FeederNetwork):
@@ -74,7 +74,10 @@ def foresight_on_network(
             for _ in range(most):
                 result, passes = solve(model, "central"), passes + 1
                 if result.status not in (Status.CERTIFIED, Status.SOLVED):
-                    raise ModelError(f"day {day}: the devices cannot keep the voltages' limits ({result.message}).")
+                    raise ModelError(
+                        f"day {day}: the devices cannot keep the voltages' limits, linear at the answer before "
+                        f"({result.message})."
+                    )
                 _assign(model, result)
                 p, q = (None if x is None else np.asarray(x.value).T for x in power)
                 assert p is not None
